@@ -1,0 +1,85 @@
+"""From waveforms to the pictures that the models see, and back."""
+
+import torch
+from torch import Tensor, nn
+from torchaudio.functional import griffinlim
+
+from media.geometry import Geometry
+
+
+class Spectrogram(nn.Module):
+    """Log-magnitude spectrogram with an absolute scale, and its inverse by Griffin-Lim.
+
+    Why: the VQ-VAE works on pictures of sound. 0 dB is a full-scale sine (the same for every clip, so that a quiet
+    sound stays quiet), `dynamic_range_db` below it is silence, and this range is mapped to [-1, 1].
+
+    Shapes: waveform (..., samples) in [-1, 1] ↔ spectrogram (..., 1, bins, frames) in [-1, 1],
+    frames = samples // hop + 1. Always computed in fp32, whatever the precision around it.
+
+    Source: D. Griffin, J. Lim, "Signal Estimation from Modified Short-Time Fourier Transform", 1984; the accelerated
+    form: N. Perraudin, P. Balazs, P. Søndergaard, "A Fast Griffin-Lim Algorithm", 2013 (momentum 0.99).
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = geometry
+        window = torch.hann_window(geometry.n_fft)
+        self.register_buffer("window", window, persistent=False)
+        self.full_scale = window.sum().item() / 2  # magnitude of a sine of amplitude 1
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Waveform (..., samples) → spectrogram (..., 1, bins, frames)."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            flat = waveform.float().reshape(-1, waveform.shape[-1])
+            stft = torch.stft(
+                flat,
+                self.geometry.n_fft,
+                self.geometry.hop_samples,
+                window=self.window.float(),
+                center=True,
+                pad_mode="reflect" if flat.shape[-1] > self.geometry.n_fft // 2 else "constant",
+                return_complex=True,
+            )
+            floor = 10 ** (-self.geometry.dynamic_range_db / 20)
+            level_db = 20 * torch.log10((stft.abs() / self.full_scale).clamp(floor, 1.0))
+            picture = 1 + 2 * level_db / self.geometry.dynamic_range_db
+        return picture.reshape(*waveform.shape[:-1], 1, *picture.shape[-2:])
+
+    def magnitude(self, spectrogram: Tensor) -> Tensor:
+        """Linear STFT magnitudes of a spectrogram; what lies at the floor becomes exact silence."""
+        picture = spectrogram.float().clamp(-1, 1)
+        magnitude = self.full_scale * 10 ** ((picture - 1) * self.geometry.dynamic_range_db / 40)
+        return magnitude * (picture > -1)
+
+    @torch.no_grad()
+    def invert(self, spectrogram: Tensor, num_iterations: int = 64, momentum: float = 0.99, seed: int = 0) -> Tensor:
+        """Spectrogram (..., 1, bins, frames) → waveform (..., (frames - 1) * hop samples) in [-1, 1].
+
+        The first phases are random, drawn from `seed`: on one kind of device the same picture gives the same sound.
+        A waveform that would clip is scaled down as a whole.
+        """
+        with torch.autocast(spectrogram.device.type, enabled=False):
+            magnitude = self.magnitude(spectrogram)
+            shape = magnitude.shape
+            magnitude = magnitude.reshape(-1, *shape[-2:])
+            with torch.random.fork_rng(devices=_cuda_devices(magnitude)):
+                torch.manual_seed(seed)
+                waveform = griffinlim(
+                    magnitude,
+                    window=self.window.float(),
+                    n_fft=self.geometry.n_fft,
+                    hop_length=self.geometry.hop_samples,
+                    win_length=self.geometry.n_fft,
+                    power=1.0,
+                    n_iter=num_iterations,
+                    momentum=momentum,
+                    length=self.geometry.samples_of(shape[-1]),
+                    rand_init=True,
+                )
+            peak = waveform.abs().amax(dim=-1, keepdim=True)
+            waveform = waveform / peak.clamp(min=1.0)
+        return waveform.reshape(*shape[:-3], waveform.shape[-1])
+
+
+def _cuda_devices(tensor: Tensor) -> list[torch.device]:
+    return [tensor.device] if tensor.is_cuda else []

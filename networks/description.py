@@ -1,0 +1,88 @@
+"""Objects that know, as plain data, how they were made: what makes a checkpoint self-contained."""
+
+import functools
+import importlib
+import inspect
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+
+class Described:
+    """Remembers the arguments of its constructor, so that `build` can make it again from plain data.
+
+    Why: a checkpoint that can be loaded from the file alone must say which class with which arguments its weights
+    belong to, in a form that `torch.load(weights_only=True)` reads and that a person can read too.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _recording(cls.__init__)
+
+    def describe(self) -> dict[str, Any]:
+        """`{"class_path": …, "init_args": {…}}`, nested, made of dicts, lists, strings and numbers only.
+
+        Raises:
+            TypeError: where an argument is neither plain data, nor a dataclass, nor itself `Described`.
+        """
+        return {"class_path": _public_path(type(self)), "init_args": _plain(self._init_arguments)}
+
+
+def build(description: dict[str, Any]) -> Any:
+    """Make the object that `describe` described.
+
+    Raises:
+        ValueError: where the class cannot be found, or is none that describes itself. A file decides which class is
+            made, so that only such classes are.
+    """
+    module_name, _, class_name = description["class_path"].rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"The class {description['class_path']!r} named in the checkpoint cannot be found.") from error
+    if not (isinstance(cls, type) and (issubclass(cls, Described) or is_dataclass(cls))):
+        raise ValueError(f"{description['class_path']!r}, named in the checkpoint, is no network of this project.")
+    return cls(**{name: _built(value) for name, value in description["init_args"].items()})
+
+
+def _recording(init: Any) -> Any:
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def recording_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "_init_arguments" not in self.__dict__:  # the outermost constructor of a hierarchy
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            arguments = dict(bound.arguments)
+            arguments.pop(next(iter(signature.parameters)))
+            object.__setattr__(self, "_init_arguments", arguments)
+        init(self, *args, **kwargs)
+
+    return recording_init
+
+
+def _public_path(cls: type) -> str:
+    """`networks.VQVAE2` in place of `networks.vqvae2.VQVAE2`, where the package exports the class."""
+    package = cls.__module__.partition(".")[0]
+    exported = getattr(importlib.import_module(package), cls.__name__, None)
+    return f"{package if exported is cls else cls.__module__}.{cls.__qualname__}"
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Described):
+        return value.describe()
+    if is_dataclass(value):
+        return {"class_path": _public_path(type(value)), "init_args": asdict(value)}
+    raise TypeError(f"{type(value).__name__} cannot be stored in a checkpoint as plain data: {value!r}")
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, dict):
+        return build(value) if set(value) == {"class_path", "init_args"} else value
+    return [_built(item) for item in value] if isinstance(value, list) else value

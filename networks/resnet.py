@@ -1,0 +1,84 @@
+"""The network that sees what is in a photo or a frame."""
+
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from networks.description import Described
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ResNet50(Described, nn.Module):
+    """torchvision's ResNet-50 with a new head; pictures in [0, 1] go in, class logits come out.
+
+    It starts with random weights; `load_pretrained` is called where training starts, never while the network is built.
+
+    Args:
+        num_classes: outputs of the head.
+
+    Source: K. He et al., "Deep Residual Learning for Image Recognition", 2015, arXiv 1512.03385.
+    """
+
+    def __init__(self, num_classes: int = 2) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.resnet = torchvision.models.resnet50(weights=None, num_classes=num_classes)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, 3, height, width) in [0, 1] → logits (batch, num_classes)."""
+        return self.resnet((images - self.mean) / self.std)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """The weights that are new, for training the head alone."""
+        return list(self.resnet.fc.parameters())
+
+    def load_pretrained(self, weights: str) -> None:
+        """Load everything but the head from torchvision's hub or from a file.
+
+        Args:
+            weights: a name such as `IMAGENET1K_V2` (downloaded once to torch's cache), or the path of a state dict.
+
+        Raises:
+            FileNotFoundError: where neither the file nor the download can be had; the message says how to get it.
+            ValueError: where the name is unknown or the file is not a ResNet-50.
+        """
+        state = _read_state(weights)
+        state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+        wanted = {name: value.shape for name, value in self.resnet.state_dict().items() if not name.startswith("fc.")}
+        found = {name: value.shape for name, value in state.items()}
+        if wanted != found:
+            wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+            raise ValueError(
+                f"{weights} holds no weights of a ResNet-50: expected {wrong[0]} to be {wanted.get(wrong[0])}, "
+                f"found {found.get(wrong[0])} ({len(wrong)} such differences)."
+            )
+        self.resnet.load_state_dict(state, strict=False)
+
+
+def _read_state(weights: str) -> dict[str, Tensor]:
+    if weights in torchvision.models.ResNet50_Weights.__members__:
+        source = torchvision.models.ResNet50_Weights[weights]
+        try:
+            return source.get_state_dict(progress=True, check_hash=True)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"The ImageNet weights could not be downloaded ({error}). Without a network, fetch {source.url} "
+                f"elsewhere and pass the file: --model.weights path/to/{Path(source.url).name}; "
+                "or train from scratch: --model.weights null"
+            ) from error
+    if not Path(weights).exists():
+        names = ", ".join(torchvision.models.ResNet50_Weights.__members__)
+        raise FileNotFoundError(f"weights is {weights!r}: expected null, one of {names}, or a file that exists.")
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{weights} cannot be read as a state dict of weights: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{weights} holds no state dict: expected names and tensors as torchvision writes them.")
+    return state

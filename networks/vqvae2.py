@@ -1,0 +1,147 @@
+"""The two-level vector-quantised autoencoder that turns spectrograms into two grids of codes."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from networks.description import Described
+from networks.quantizer import EMAQuantizer, Quantized
+
+
+@dataclass(frozen=True)
+class VQVAE2Output:
+    """A reconstruction (batch, channels, bins, frames) and the two levels that it was made from."""
+
+    reconstruction: Tensor
+    top: Quantized
+    bottom: Quantized
+
+
+class VQVAE2(Described, nn.Module):
+    """Spectrograms → top and bottom codes → spectrograms.
+
+    Why two levels: the top grid holds what is heard over long spans (pitch, the shape of a call), the bottom grid, that
+    is conditioned on it, the detail. All layers are convolutions: any number of frames that is a multiple of
+    `top_stride` goes in and comes out, so that a long sound is decoded in one piece.
+
+    Args:
+        in_channels: channels of the spectrogram.
+        width: channels of the hidden layers.
+        num_residual_blocks: in each encoder and decoder.
+        residual_width: channels inside a residual block.
+        embedding_dim: length of a codebook vector.
+        num_codes: codes of each level.
+        bottom_stride: bins, and frames, that share a bottom code; a power of two.
+        top_stride: the same for top codes; a power of two times `bottom_stride`.
+        decay, revive_below: of the codebooks, see `EMAQuantizer`.
+
+    Source: A. Razavi, A. van den Oord, O. Vinyals, "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019,
+    arXiv 1906.00446, section 3.1 and figure 2a.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        width: int = 64,
+        num_residual_blocks: int = 2,
+        residual_width: int = 32,
+        embedding_dim: int = 64,
+        num_codes: int = 128,
+        bottom_stride: int = 4,
+        top_stride: int = 8,
+        decay: float = 0.99,
+        revive_below: float = 0.5,
+    ) -> None:
+        super().__init__()
+        between = top_stride // bottom_stride
+        self.num_codes = num_codes
+        self.bottom_stride, self.top_stride = bottom_stride, top_stride
+        blocks = (num_residual_blocks, residual_width)
+        self.encode_bottom = _encoder(in_channels, width, bottom_stride, *blocks)
+        self.encode_top = _encoder(width, width, between, *blocks)
+        self.to_top = nn.Conv2d(width, embedding_dim, 1)
+        self.quantize_top = EMAQuantizer(num_codes, embedding_dim, decay, revive_below)
+        self.decode_top = _decoder(embedding_dim, embedding_dim, width, between, *blocks)
+        self.to_bottom = nn.Conv2d(embedding_dim + width, embedding_dim, 1)
+        self.quantize_bottom = EMAQuantizer(num_codes, embedding_dim, decay, revive_below)
+        self.upsample_top = nn.Sequential(*_upsampling(embedding_dim, embedding_dim, embedding_dim, between))
+        self.decoder = _decoder(2 * embedding_dim, in_channels, width, bottom_stride, *blocks)
+
+    def forward(self, spectrogram: Tensor) -> VQVAE2Output:
+        """Spectrogram (batch, channels, bins, frames) in [-1, 1] → its reconstruction and codes."""
+        top, bottom = self.encode(spectrogram)
+        return VQVAE2Output(self.decode(top.vectors, bottom.vectors), top, bottom)
+
+    def encode(self, spectrogram: Tensor) -> tuple[Quantized, Quantized]:
+        """Spectrogram → (top, bottom), with (bins / stride) × (frames / stride) codes each.
+
+        Raises:
+            ValueError: where bins or frames are not a multiple of `top_stride`.
+        """
+        if spectrogram.shape[-2] % self.top_stride or spectrogram.shape[-1] % self.top_stride:
+            raise ValueError(
+                f"A spectrogram of {tuple(spectrogram.shape[-2:])} (bins, frames) came in; "
+                f"expected multiples of top_stride = {self.top_stride}."
+            )
+        below = self.encode_bottom(spectrogram)
+        top = self.quantize_top(self.to_top(self.encode_top(below)))
+        bottom = self.quantize_bottom(self.to_bottom(torch.cat([self.decode_top(top.vectors), below], dim=1)))
+        return top, bottom
+
+    def decode(self, top_quantized: Tensor, bottom_quantized: Tensor) -> Tensor:
+        """Quantised vectors of both levels → spectrogram (batch, channels, bins, frames)."""
+        return self.decoder(torch.cat([self.upsample_top(top_quantized), bottom_quantized], dim=1))
+
+    def decode_codes(self, top_codes: Tensor, bottom_codes: Tensor) -> Tensor:
+        """Grids of codes (batch, rows, columns) of both levels → spectrogram; equals `forward` in evaluation mode."""
+        return self.decode(self.quantize_top.embed(top_codes), self.quantize_bottom.embed(bottom_codes))
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, width: int, hidden_width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(width, hidden_width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(hidden_width, width, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+def _num_halvings(stride: int) -> int:
+    if stride < 2 or stride & (stride - 1):
+        raise ValueError(f"The strides give a factor of {stride}, expected a power of two above 1.")
+    return stride.bit_length() - 1
+
+
+def _encoder(in_channels: int, width: int, stride: int, num_blocks: int, block_width: int) -> nn.Sequential:
+    channels = [in_channels, width // 2] + [width] * (_num_halvings(stride) - 1)
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(channels):
+        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+    layers.append(nn.Conv2d(channels[-1], width, 3, padding=1))
+    layers += [_ResidualBlock(width, block_width) for _ in range(num_blocks)]
+    return nn.Sequential(*layers, nn.ReLU())
+
+
+def _decoder(
+    in_channels: int, out_channels: int, width: int, stride: int, num_blocks: int, block_width: int
+) -> nn.Sequential:
+    blocks = [_ResidualBlock(width, block_width) for _ in range(num_blocks)]
+    upsampling = _upsampling(width, width // 2, out_channels, stride)
+    return nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), *blocks, nn.ReLU(), *upsampling)
+
+
+def _upsampling(in_channels: int, hidden_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
+    """Transposed convolutions, each of factor 2, with ReLU between them."""
+    num_doublings = _num_halvings(stride)
+    channels = [in_channels] * max(1, num_doublings - 1) + [hidden_channels] * (num_doublings > 1) + [out_channels]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(channels):
+        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+    return layers[:-1]
