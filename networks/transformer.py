@@ -17,7 +17,9 @@ class KeyValueCache:
         num_heads = transformer.num_heads
         head_width = weight.shape[1] // num_heads
         shape = (len(transformer.blocks), 2, batch_size, num_heads, max_length, head_width)
-        self.entries = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
+        device = weight.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        self.entries = torch.zeros(shape, dtype=dtype, device=weight.device)
         self.length = 0
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

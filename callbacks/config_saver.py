@@ -1,0 +1,25 @@
+"""Keeps the whole configuration of a run beside its checkpoints and with its dashboard."""
+
+from pathlib import Path
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+
+class ConfigSaver(SaveConfigCallback):
+    """Writes `config.yaml` into the checkpoint folder and hands the same configuration to the logger."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """On rank 0, once, when a fit starts."""
+        if stage != "fit":
+            return
+        text = self.parser.dump(self.config, skip_none=False)
+        folder = Path(trainer.checkpoint_callback.dirpath) if trainer.checkpoint_callback else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / ".config.yaml.tmp"
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(folder / "config.yaml")
+        for logger in trainer.loggers:
+            logger.log_hyperparams(yaml.safe_load(text))

@@ -1,0 +1,79 @@
+"""Pictures and sounds of a training, where people look and listen."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch.utils.data import default_collate
+
+from media.pictures import draw_confusion_matrix, draw_grids, write_png
+from media.sound_files import write_wav
+
+
+class MediaLogger(Callback):
+    """At every n-th validation, what the model makes of some examples: pictures, sounds, the confusion matrix.
+
+    The examples are always the same, spread evenly over the classes; the model's own `predict_step` is asked for them.
+    They go to the W&B run; where there is none, to files.
+
+    Args:
+        every_n_validations: 0 switches it off.
+        num_examples: validation items shown.
+        folder: for the files where there is no W&B run.
+    """
+
+    def __init__(self, every_n_validations: int = 5, num_examples: int = 4, folder: str = "outputs/training") -> None:
+        self.every_n_validations = every_n_validations
+        self.num_validations = 0
+        self.num_examples = num_examples
+        self.folder = Path(folder)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count goes on where a resumed fit goes on."""
+        return {"num_validations": self.num_validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the count."""
+        self.num_validations = state_dict["num_validations"]
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Shows the examples where it is their turn; the very first validation is one."""
+        if trainer.sanity_checking or trainer.state.fn != "fit" or not self.every_n_validations:
+            return
+        is_due = self.num_validations % self.every_n_validations == 0
+        self.num_validations += 1
+        if not is_due or not trainer.is_global_zero:
+            return
+        matrix = getattr(pl_module, "confusion_matrix", None)
+        if matrix is not None:
+            self._log_picture(trainer, "confusion_matrix", draw_confusion_matrix(matrix, pl_module.classes))
+            return
+        predictions = pl_module.predict_step(self._examples(trainer, pl_module.device), 0)
+        rows = [[(f"{p.label}: {title}", grid.cpu().float()) for title, grid in p.pictures] for p in predictions]
+        self._log_picture(trainer, "spectrograms", draw_grids(rows))
+        for number, prediction in enumerate(predictions):
+            if getattr(prediction, "waveform", None) is not None:
+                waveform = prediction.waveform.cpu().float().numpy()
+                self._log_sound(trainer, f"{prediction.label}_{number}", waveform, prediction.sample_rate_hz)
+
+    def _examples(self, trainer: Trainer, device: torch.device) -> dict[str, Any]:
+        items = trainer.datamodule.validation_examples(self.num_examples)
+        return trainer.strategy.batch_to_device(default_collate(items), device)
+
+    def _log_picture(self, trainer: Trainer, name: str, picture: np.ndarray) -> None:
+        if isinstance(trainer.logger, WandbLogger):
+            trainer.logger.log_image(f"media/{name}", [picture], step=trainer.global_step)
+        else:
+            write_png(self.folder / f"{name}_{trainer.global_step:06d}.png", picture)
+
+    def _log_sound(self, trainer: Trainer, name: str, waveform: np.ndarray, sample_rate_hz: int) -> None:
+        if isinstance(trainer.logger, WandbLogger):
+            trainer.logger.log_audio(
+                f"media/{name}", [waveform], step=trainer.global_step, sample_rate=[sample_rate_hz]
+            )
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_wav(self.folder / f"{name}_{trainer.global_step:06d}.wav", waveform, sample_rate_hz)

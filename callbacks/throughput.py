@@ -1,0 +1,62 @@
+"""How fast a training runs, and in how much memory."""
+
+import sys
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+if sys.platform != "win32":
+    import resource
+
+
+class Throughput(Callback):
+    """Logs samples a second and peak memory with the training's other figures.
+
+    Why not Lightning's `ThroughputMonitor`: it warns about FLOPs, waits for the GPU after every batch and tells nothing
+    of memory. This one waits only where figures are logged; validation does not count.
+    """
+
+    def __init__(self) -> None:
+        self._num_samples = 0
+        self._seconds = 0.0
+        self._started_at: float | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Starts the clock where it stands still."""
+        if self._started_at is None:
+            self._started_at = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the batch, and logs every `trainer.log_every_n_steps` batches."""
+        self._num_samples += len(batch["label"])
+        if (batch_idx + 1) % trainer.log_every_n_steps:
+            return
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)
+        self._stop_clock()
+        figures = {"samples_per_second": self._num_samples / self._seconds} | _peak_memory(pl_module.device)
+        pl_module.log_dict({f"train/{name}": value for name, value in figures.items()})
+        self._num_samples, self._seconds = 0, 0.0
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops the clock: validation does not count."""
+        self._stop_clock()
+
+    def _stop_clock(self) -> None:
+        if self._started_at is not None:
+            self._seconds += time.perf_counter() - self._started_at
+            self._started_at = None
+
+
+def _peak_memory(device: torch.device) -> dict[str, float]:
+    """Peak of what PyTorch has taken on the GPU, or of the process on a CPU; Windows does not tell the latter."""
+    if device.type == "cuda":
+        return {"memory_gib": torch.cuda.max_memory_allocated(device) / 2**30}
+    if sys.platform == "win32":
+        return {}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"memory_gib": peak / 2**30 if sys.platform == "darwin" else peak / 2**20}

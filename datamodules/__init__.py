@@ -1,0 +1,14 @@
+"""What the models are trained on and used on, one file a kind of data."""
+
+from datamodules.codes import BottomCodesDataModule, TopCodesDataModule
+from datamodules.photos import PhotoDataModule
+from datamodules.sounds import SpectrogramDataModule
+from datamodules.videos import VideoDataModule
+
+__all__ = [
+    "BottomCodesDataModule",
+    "PhotoDataModule",
+    "SpectrogramDataModule",
+    "TopCodesDataModule",
+    "VideoDataModule",
+]

@@ -1,0 +1,218 @@
+"""The codes that the priors learn from: every sound, seen through a fitted VQ-VAE."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.loading import SampleKey, sample_generator, sample_key
+from datamodules.paired_module import PairedDataModule
+from datamodules.paired_root import list_classes, root_key
+from datamodules.sounds import SoundFile, Windows, padded, sound_files
+from lightning_modules.checkpoint import fingerprint, load
+from media.sound_files import atomic_path
+
+WINDOWS_PER_LENGTH = 10
+ENCODING_BATCH_SIZE = 32
+PARTS = ("train", "val", "test")
+
+
+class ShiftedWindows(Dataset):
+    """Training windows at a small hop, each several times: as it is, and shifted and with another loudness.
+
+    The choices of a sample are a function of (seed, index).
+
+    Args:
+        files: the sounds.
+        window_samples: samples of a window.
+        seed: of the shifts and gains.
+        gain_db: the loudness is changed by up to so much either way, but not beyond a peak of 1.
+        num_augmentations: versions of each window, the first of which is the window itself.
+    """
+
+    def __init__(
+        self, files: list[SoundFile], window_samples: int, seed: int, gain_db: float, num_augmentations: int
+    ) -> None:
+        self.window_samples = window_samples
+        self.hop_samples = max(window_samples // WINDOWS_PER_LENGTH, 1)
+        self.seed = seed
+        self.gain_db = gain_db
+        self.num_augmentations = num_augmentations
+        self.windows = Windows(files, window_samples, self.hop_samples).windows
+
+    def __len__(self) -> int:
+        return len(self.windows) * self.num_augmentations
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        number, augmentation = divmod(index, self.num_augmentations)
+        file, start = self.windows[number]
+        spare = file.num_samples - self.window_samples
+        place = max(-spare, 0) // 2
+        gain = 1.0
+        if augmentation > 0:
+            generator = sample_generator(self.seed, SampleKey(0, index))
+            start = int(np.clip(start + generator.integers(-self.hop_samples, self.hop_samples + 1), 0, max(spare, 0)))
+            place = int(generator.integers(max(-spare, 0) + 1))
+            gain = 10 ** (generator.uniform(-self.gain_db, self.gain_db) / 20)
+        samples = file.read(start, start + self.window_samples)
+        samples *= min(gain, max(1.0, 1 / max(np.abs(samples).max(), 1e-9)))
+        window = padded(samples, place, self.window_samples)
+        return {"waveform": torch.from_numpy(window), "label": file.label}
+
+
+class CodeWindows(Dataset):
+    """Codes of windows of sound, in memory.
+
+    An item is `{"<level>_codes": int64 (length,) for each level, "label": int, "index": int}`.
+
+    Args:
+        codes: for each level (windows, length), flattened time-major.
+        labels: (windows,).
+    """
+
+    def __init__(self, codes: dict[str, np.ndarray], labels: np.ndarray) -> None:
+        self.codes = codes
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
+        index = sample_key(key).index
+        codes = {f"{level}_codes": torch.from_numpy(rows[index].astype(np.int64)) for level, rows in self.codes.items()}
+        return codes | {"label": int(self.labels[index]), "index": index}
+
+
+class CodesDataModule(PairedDataModule):
+    """Codes to train a prior on. They are computed from the fitted VQ-VAE once, and cached.
+
+    The cache's key is made of the VQ-VAE's weights, the sounds with their split, and the augmentation: whatever of
+    these changes, the codes are computed anew. The split is the one that the VQ-VAE was trained with.
+
+    Args:
+        root: folder with `sounds/<class>/*`, those the VQ-VAE was fitted on.
+        vqvae: checkpoint of the fitted VQ-VAE.
+        batch_size: windows of a batch of one process.
+        num_workers: processes that load; the codes lie in memory, so that 0 is enough.
+        seed: gives the order of the samples, their shifts and gains.
+        cache_dir: folder for decoded sounds and codes.
+        gain_db, num_augmentations: see `ShiftedWindows`; training windows only.
+        num_predictions: windows of the test sounds, spread over the classes, that `predict` works on.
+
+    Raises:
+        FileNotFoundError: where there is no such checkpoint; the message says which command makes it.
+        ValueError: where the classes of the root are not those of the VQ-VAE, naming both.
+    """
+
+    levels: tuple[str, ...]
+
+    def __init__(
+        self,
+        root: str = "data",
+        vqvae: str = "checkpoints/vqvae/best.ckpt",
+        batch_size: int = 8,
+        num_workers: int = 0,
+        seed: int = 1,
+        cache_dir: str = "cache",
+        gain_db: float = 6.0,
+        num_augmentations: int = 4,
+        num_predictions: int = 8,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.root = root
+        self.vqvae_path = vqvae
+        self.cache_dir = cache_dir
+        self.gain_db = gain_db
+        self.num_augmentations = num_augmentations
+        self.num_predictions = num_predictions
+        self.vqvae: Any = None
+
+    def prepare_data(self) -> None:
+        """Computes the codes where they are not in the cache yet."""
+        files = self._prepare_files()
+        path = self._cache_path(files)
+        if not path.exists():
+            arrays: dict[str, np.ndarray] = {}
+            for part in PARTS:
+                arrays |= {f"{part}_{name}": array for name, array in self._encode(files, part).items()}
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, **arrays)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads the codes."""
+        self.prepare_data()
+        files = self._prepare_files()
+        self.split = {file.name: file.part for file in files}
+        with np.load(self._cache_path(files)) as arrays:
+            sets = [
+                CodeWindows({level: arrays[f"{part}_{level}"] for level in self.levels}, arrays[f"{part}_label"])
+                for part in PARTS
+            ]
+        self.train_set, self.val_set, self.test_set = sets
+
+    def predict_dataloader(self) -> DataLoader:
+        """The first batch or batches of `num_predictions` test windows, of every class alike."""
+        return DataLoader(self.examples(self.test_set, self.num_predictions), batch_size=self.batch_size)
+
+    def facts(self) -> dict[str, Any]:
+        """Classes and split, the geometry, and the fingerprint of the codebooks that the codes belong to."""
+        codebooks = fingerprint(self.vqvae.codebooks())
+        return super().facts() | {"geometry": self.vqvae.geometry.as_dict(), "codebooks": codebooks}
+
+    def _prepare_files(self) -> list[SoundFile]:
+        if self.vqvae is None:
+            self.vqvae = load(self.vqvae_path, config="vqvae.yaml")
+        self.classes = list_classes(self.root, "sounds")
+        if self.classes != self.vqvae.facts["classes"]:
+            raise ValueError(
+                f"{self.vqvae_path} was fitted on the classes {self.vqvae.facts['classes']}, and the data in "
+                f"{self.root!r} have {self.classes}. Point root at the data it was fitted on, or fit it again."
+            )
+        stored_split = self.stored_split or self.vqvae.facts["split"]
+        return sound_files(self.root, self.cache_dir, self.vqvae.geometry.sample_rate_hz, stored_split)
+
+    def _cache_path(self, files: list[SoundFile]) -> Path:
+        key = {
+            "vqvae": fingerprint(self.vqvae.network.state_dict()),
+            "sounds": [(file.name, file.part, file.num_samples) for file in files],
+            "augmentation": (self.seed, self.gain_db, self.num_augmentations, WINDOWS_PER_LENGTH),
+        }
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+        return Path(self.cache_dir) / root_key(self.root) / f"codes_{digest}.npz"
+
+    @torch.inference_mode()
+    def _encode(self, files: list[SoundFile], part: str) -> dict[str, np.ndarray]:
+        chosen = [file for file in files if file.part == part]
+        window_samples = self.vqvae.geometry.window_samples
+        if part == "train":
+            windows = ShiftedWindows(chosen, window_samples, self.seed, self.gain_db, self.num_augmentations)
+        else:
+            windows = Windows(chosen, window_samples)
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        dtype = np.uint8 if self.vqvae.network.num_codes <= 256 else np.int32
+        vqvae = self.vqvae.to(device)
+        found: dict[str, list[np.ndarray]] = {"top": [], "bottom": [], "label": []}
+        batches = DataLoader(windows, batch_size=ENCODING_BATCH_SIZE)
+        for batch in track(batches, description=f"Computing codes ({part})", transient=True):
+            top, bottom = vqvae.encode(batch["waveform"].to(device))
+            found["top"].append(top.cpu().numpy().astype(dtype))
+            found["bottom"].append(bottom.cpu().numpy().astype(dtype))
+            found["label"].append(batch["label"].numpy())
+        return {name: np.concatenate(arrays) for name, arrays in found.items()}
+
+
+class TopCodesDataModule(CodesDataModule):
+    """Top codes, for the top prior."""
+
+    levels = ("top",)
+
+
+class BottomCodesDataModule(CodesDataModule):
+    """Bottom codes and the top codes above them, for the bottom prior."""
+
+    levels = ("top", "bottom")

@@ -1,0 +1,188 @@
+"""Photos for the classifier."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from datamodules.loading import SampleKey, evaluation_loader, sample_generator, sample_key
+from datamodules.paired_module import PairedDataModule
+from datamodules.paired_root import (
+    check_num_classes,
+    class_of,
+    file_version,
+    leave_out_unreadable,
+    list_classes,
+    list_files,
+    natural_key,
+    read_each,
+    report_unreadable,
+    root_key,
+)
+from datamodules.split import decide_split
+from media.sound_files import atomic_path
+from media.video_files import read_photo
+
+
+def evaluation_transform(image_size: int) -> v2.Transform:
+    """How the classifier sees a picture: the shorter side a little larger than the image, then the middle of it.
+
+    The transform takes uint8 (..., 3, height, width), photos as well as frames of a video, and gives float32
+    (..., 3, image_size, image_size) in [0, 1].
+    """
+    return v2.Compose(
+        [
+            v2.Resize(round(image_size * 256 / 224)),
+            v2.CenterCrop(image_size),
+            v2.ToDtype(torch.float32, scale=True),
+        ]
+    )
+
+
+def training_transform(image_size: int) -> v2.Transform:
+    """`evaluation_transform` with a random part of the picture, mirrored at random, in changed light and colour."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(image_size, scale=(0.4, 1.0)),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+            v2.ToDtype(torch.float32, scale=True),
+        ]
+    )
+
+
+def unreadable_photos(root: str, cache_dir: str) -> dict[str, str]:
+    """Reads every photo of a root once; the result is kept, so that only new and changed ones are read again.
+
+    Returns: why it cannot be read, for each unreadable `<class>/<file>`.
+    """
+    path = Path(cache_dir) / root_key(root) / "photos_read.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    versions = {name: file_version(Path(root) / "photos" / name) for name in list_files(root, "photos")}
+    new = [name for name, version in versions.items() if known.get(name, {}).get("version") != version]
+    if new:
+        reasons = read_each(new, lambda name: read_photo(Path(root) / "photos" / name), "Reading photos")
+        known |= {name: {"version": versions[name], "unreadable": reasons.get(name)} for name in new}
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(known, indent=1))
+    return {name: known[name]["unreadable"] for name in versions if known[name]["unreadable"]}
+
+
+def readable_inputs(inputs: str | list[str]) -> list[Path]:
+    """The photos to classify: those of a folder in natural order, or those that are named, less the unreadable.
+
+    Raises:
+        FileNotFoundError: where a named file does not exist.
+        ValueError: where there is no readable photo.
+    """
+    if isinstance(inputs, str) and Path(inputs).is_dir():
+        files = (path for path in Path(inputs).iterdir() if path.is_file() and not path.name.startswith("."))
+        paths = sorted(files, key=lambda path: natural_key(path.name))
+    else:
+        paths = [Path(path) for path in ([inputs] if isinstance(inputs, str) else inputs)]
+    unreadable = read_each(map(str, paths), read_photo, "Reading photos")
+    if len(unreadable) == len(paths):
+        raise ValueError(f"Expected photos in {inputs}, found {len(paths)} files, none of them a readable photo.")
+    report_unreadable(unreadable)
+    return [path for path in paths if str(path) not in unreadable]
+
+
+class Photos(Dataset):
+    """Photos that are decoded when they are asked for.
+
+    An item is `{"image": float32 (3, image_size, image_size) in [0, 1], "label": int, "index": int, "path": str}`.
+
+    Args:
+        paths: the photos.
+        labels: their labels; -1 where the class is not known.
+        transform: makes the image from uint8 (3, height, width).
+        seed: the random choices of a transform are a function of (seed, epoch, index).
+    """
+
+    def __init__(self, paths: list[Path], labels: list[int], transform: v2.Transform, seed: int = 0) -> None:
+        self.paths = paths
+        self.labels = labels
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
+        key = sample_key(key)
+        path = self.paths[key.index]
+        pixels = torch.from_numpy(read_photo(path)).permute(2, 0, 1)
+        with torch.random.fork_rng(devices=[]):
+            # torch.manual_seed would reset the generators of the accelerators too.
+            torch.default_generator.manual_seed(int(sample_generator(self.seed, key).integers(2**63)))
+            image = self.transform(pixels)
+        return {"image": image, "label": self.labels[key.index], "index": key.index, "path": str(path)}
+
+
+class PhotoDataModule(PairedDataModule):
+    """Photos to train, validate and test the classifier on, or other photos to classify.
+
+    Args:
+        num_classes: how many classes the root is expected to have.
+        root: folder with `photos/<class>/*`.
+        batch_size: photos of a batch of one process.
+        num_workers: processes that load; 0 loads in the training process.
+        seed: gives the order of the samples and their random choices.
+        cache_dir: folder for the split and for what is known of unreadable photos.
+        image_size: pixels of an image's sides.
+        inputs: what `predict` classifies: a photo, a folder of photos or a list of photos; None means the test photos.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        root: str = "data",
+        batch_size: int = 32,
+        num_workers: int = 2,
+        seed: int = 1,
+        cache_dir: str = "cache",
+        image_size: int = 224,
+        inputs: str | list[str] | None = None,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.num_classes = num_classes
+        self.root = root
+        self.cache_dir = cache_dir
+        self.image_size = image_size
+        self.inputs = inputs
+        self.predict_set: Photos | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Classes, split and the size of the images."""
+        return super().facts() | {"image_size": self.image_size}
+
+    def prepare_data(self) -> None:
+        if self.inputs is None:
+            unreadable_photos(self.root, self.cache_dir)
+
+    def setup(self, stage: str | None = None) -> None:
+        evaluation = evaluation_transform(self.image_size)
+        if stage == "predict" and self.inputs is not None:
+            paths = readable_inputs(self.inputs)
+            self.predict_set = Photos(paths, [-1] * len(paths), evaluation)
+            return
+
+        self.classes = list_classes(self.root, "photos")
+        check_num_classes(self.num_classes, self.classes)
+        names = leave_out_unreadable(list_files(self.root, "photos"), unreadable_photos(self.root, self.cache_dir))
+        weights = dict.fromkeys(names, 1.0)
+        self.split = decide_split(self.root, self.cache_dir, "photos", weights, self.stored_split)
+        self.train_set = self._photos("train", training_transform(self.image_size))
+        self.val_set = self._photos("val", evaluation)
+        self.test_set = self._photos("test", evaluation)
+
+    def predict_dataloader(self) -> DataLoader:
+        return evaluation_loader(self.predict_set or self.test_set, self.batch_size, self.num_workers)
+
+    def _photos(self, part: str, transform: v2.Transform) -> Photos:
+        names = [name for name in self.split if self.split[name] == part]
+        paths = [Path(self.root) / "photos" / name for name in names]
+        return Photos(paths, [self.classes.index(class_of(name)) for name in names], transform, self.seed)

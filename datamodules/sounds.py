@@ -1,0 +1,246 @@
+"""Windows of sound for the VQ-VAE, and the decoded sounds for everyone who needs them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datamodules.loading import SampleKey, sample_generator, sample_key
+from datamodules.paired_module import PairedDataModule
+from datamodules.paired_root import (
+    check_num_classes,
+    class_of,
+    file_version,
+    leave_out_unreadable,
+    list_classes,
+    list_files,
+    read_each,
+    root_key,
+)
+from datamodules.split import decide_split
+from media import Geometry
+from media.sound_files import atomic_path, read_sound
+
+SILENCE_DB = -50.0  # a window this far below the loudest of its clip is nearly silent
+
+
+@dataclass(frozen=True)
+class SoundFile:
+    """A readable sound of the root, decoded and resampled in the cache.
+
+    Args:
+        name: `<class>/<file>`.
+        label: place of its class in the class list.
+        part: `train`, `val` or `test`.
+        num_samples: its length at the rate that was asked for.
+        cache_path: the decoded sound, float32 (num_samples,), as a .npy file.
+    """
+
+    name: str
+    label: int
+    part: str
+    num_samples: int
+    cache_path: Path
+
+    def samples(self) -> np.ndarray:
+        """The sound, float32 (num_samples,), read-only; only what is used of it is read from the disk."""
+        return np.load(self.cache_path, mmap_mode="r")
+
+
+def decode_sounds(root: str, cache_dir: str, sample_rate_hz: int) -> dict[str, str]:
+    """Decodes every sound that is not in the cache yet; the root is only read.
+
+    Returns: why it cannot be read, for each unreadable `<class>/<file>`.
+    """
+
+    def decode(name: str) -> None:
+        samples = read_sound(Path(root) / "sounds" / name, sample_rate_hz)
+        with atomic_path(_cache_path(root, cache_dir, sample_rate_hz, name)) as temporary:
+            np.save(temporary, samples)
+
+    missing = [n for n in list_files(root, "sounds") if not _cache_path(root, cache_dir, sample_rate_hz, n).exists()]
+    return read_each(missing, decode, "Decoding sounds")
+
+
+def sound_files(
+    root: str, cache_dir: str, sample_rate_hz: int, stored_split: dict[str, str] | None = None
+) -> list[SoundFile]:
+    """Every readable sound of a root, by class and in natural order; what is not in the cache yet is decoded first.
+
+    Args:
+        root: folder with `sounds/<class>/*`.
+        cache_dir: folder for decoded sounds and the split.
+        sample_rate_hz: rate of the decoded sounds.
+        stored_split: a split from a checkpoint, which comes before that in the cache.
+
+    Raises:
+        FileNotFoundError, ValueError: as `list_files`, `leave_out_unreadable` and `assign_split`.
+    """
+    names = leave_out_unreadable(list_files(root, "sounds"), decode_sounds(root, cache_dir, sample_rate_hz))
+    classes = list_classes(root, "sounds")
+    paths = {name: _cache_path(root, cache_dir, sample_rate_hz, name) for name in names}
+    num_samples = {name: len(np.load(path, mmap_mode="r")) for name, path in paths.items()}
+    weights = {name: num / sample_rate_hz for name, num in num_samples.items()}
+    split = decide_split(root, cache_dir, "sounds", weights, stored_split)
+    return [
+        SoundFile(name, classes.index(class_of(name)), split[name], num_samples[name], paths[name]) for name in names
+    ]
+
+
+class TrainingCrops(Dataset):
+    """Random windows of sounds: a sound counts once an epoch for each window that it fills or begins.
+
+    Of several random places in a sound one is drawn with a probability in proportion to its energy, so that a bark is
+    seen more often than the pause after it. A sound shorter than a window lies at a random place in silence.
+
+    Args:
+        files: the sounds.
+        window_samples: samples of a window.
+        seed: all random choices of a sample are a function of (seed, epoch, index).
+        gain_db: the loudness is changed by up to so much either way, uniformly, but not beyond a peak of 1.
+        num_candidate_crops: how many places are compared; 1 means a place at random.
+    """
+
+    def __init__(
+        self, files: list[SoundFile], window_samples: int, seed: int, gain_db: float, num_candidate_crops: int
+    ) -> None:
+        self.window_samples = window_samples
+        self.seed = seed
+        self.gain_db = gain_db
+        self.num_candidate_crops = num_candidate_crops
+        self.files = [file for file in files for _ in range(-(-file.num_samples // window_samples))]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, key: SampleKey | int) -> dict[str, Any]:
+        key = sample_key(key)
+        generator = sample_generator(self.seed, key)
+        file = self.files[key.index]
+        window = self._window(file, generator)
+        if self.gain_db:
+            gain = 10 ** (generator.uniform(-self.gain_db, self.gain_db) / 20)
+            window *= min(gain, 1 / max(np.abs(window).max(), 1e-9))
+        return {"waveform": torch.from_numpy(window), "label": file.label, "index": key.index}
+
+    def _window(self, file: SoundFile, generator: np.random.Generator) -> np.ndarray:
+        spare = file.num_samples - self.window_samples
+        samples = file.samples()
+        if spare <= 0:
+            return padded(samples, generator.integers(-spare, endpoint=True), self.window_samples)
+        starts = generator.integers(spare, size=self.num_candidate_crops, endpoint=True)
+        candidates = [samples[start : start + self.window_samples] for start in starts]
+        energies = np.array([_energy(window) for window in candidates])
+        weights = energies / energies.sum() if energies.any() else None
+        return np.array(candidates[generator.choice(len(candidates), p=weights)])
+
+
+class Windows(Dataset):
+    """Consecutive windows that cover each sound, always the same: the last one ends where its sound ends.
+
+    A sound shorter than a window lies in the middle of silence. Windows that are nearly silent beside the loudest of
+    their sound are left out.
+
+    Args:
+        files: the sounds.
+        window_samples: samples of a window.
+        hop_samples: samples from one window to the next; None sets them side by side.
+    """
+
+    def __init__(self, files: list[SoundFile], window_samples: int, hop_samples: int | None = None) -> None:
+        self.window_samples = window_samples
+        self.hop_samples = hop_samples or window_samples
+        self.windows = [(file, start) for file in files for start in self._audible_starts(file)]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        file, start = self.windows[index]
+        window = file.samples()[start : start + self.window_samples]
+        window = padded(window, (self.window_samples - len(window)) // 2, self.window_samples)
+        return {"waveform": torch.from_numpy(window), "label": file.label, "index": index}
+
+    def _audible_starts(self, file: SoundFile) -> list[int]:
+        last = max(file.num_samples - self.window_samples, 0)
+        starts = [*range(0, last, self.hop_samples), last]
+        samples = file.samples()
+        energies = [_energy(samples[start : start + self.window_samples]) for start in starts]
+        loudest = max(energies)
+        return [s for s, energy in zip(starts, energies, strict=True) if energy >= loudest * 10 ** (SILENCE_DB / 10)]
+
+
+class SpectrogramDataModule(PairedDataModule):
+    """Windows of sound to train, validate and test a VQ-VAE on; their spectrograms are computed on the device.
+
+    An item is `{"waveform": float32 (window_samples,), "label": int, "index": int}`. Decoded sounds are kept in the
+    cache, for a folder of compressed sounds is too slow to decode in every epoch; the root is never written to.
+
+    Args:
+        root: folder with `sounds/<class>/*`.
+        geometry: gives the sample rate and the length of a window.
+        num_classes: how many classes the root is expected to have.
+        batch_size: windows of a batch of one process.
+        num_workers: processes that load; 0 loads in the training process.
+        seed: gives the order of the samples and their random choices.
+        cache_dir: folder for decoded sounds and the split.
+        gain_db: training windows are made louder or softer by up to this; 0 leaves them as they are.
+        num_candidate_crops: see `TrainingCrops`.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        num_classes: int,
+        root: str = "data",
+        batch_size: int = 8,
+        num_workers: int = 2,
+        seed: int = 1,
+        cache_dir: str = "cache",
+        gain_db: float = 6.0,
+        num_candidate_crops: int = 4,
+    ) -> None:
+        super().__init__(batch_size, num_workers, seed)
+        self.geometry = geometry
+        self.num_classes = num_classes
+        self.root = root
+        self.cache_dir = cache_dir
+        self.gain_db = gain_db
+        self.num_candidate_crops = num_candidate_crops
+
+    def facts(self) -> dict[str, Any]:
+        """Classes, split and geometry."""
+        return super().facts() | {"geometry": self.geometry.as_dict()}
+
+    def prepare_data(self) -> None:
+        decode_sounds(self.root, self.cache_dir, self.geometry.sample_rate_hz)
+
+    def setup(self, stage: str | None = None) -> None:
+        self.classes = list_classes(self.root, "sounds")
+        check_num_classes(self.num_classes, self.classes)
+        files = sound_files(self.root, self.cache_dir, self.geometry.sample_rate_hz, self.stored_split)
+        self.split = {file.name: file.part for file in files}
+        train, val, test = ([file for file in files if file.part == part] for part in ("train", "val", "test"))
+        window_samples = self.geometry.window_samples
+        self.train_set = TrainingCrops(train, window_samples, self.seed, self.gain_db, self.num_candidate_crops)
+        self.val_set = Windows(val, window_samples)
+        self.test_set = Windows(test, window_samples)
+
+
+def _cache_path(root: str, cache_dir: str, sample_rate_hz: int, name: str) -> Path:
+    version = file_version(Path(root) / "sounds" / name)
+    return Path(cache_dir) / root_key(root) / f"sounds_{sample_rate_hz}hz" / f"{name}.{version}.npy"
+
+
+def padded(samples: np.ndarray, start: int, num_samples: int) -> np.ndarray:
+    """A window of silence with a sound in it from `start` on."""
+    window = np.zeros(num_samples, np.float32)
+    window[start : start + len(samples)] = samples
+    return window
+
+
+def _energy(samples: np.ndarray) -> float:
+    return float(np.dot(samples, samples))

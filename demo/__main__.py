@@ -1,0 +1,50 @@
+"""`python -m demo`: the whole path, from no data at all to a video with sound, in minutes on a CPU.
+
+It makes the data, fits the four models with the demo's overlays and gives a silent video a sound track, by the very
+commands that a user types. Run again, it reuses what is there.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import cli
+from demo.dataset import make_dataset
+from demo.video import make_video
+
+FOLDER = Path("outputs/demo")
+VIDEO = FOLDER / "silent" / "demo.mp4"
+NUM_PHOTOS, NUM_SOUNDS = 320, 120
+STEPS = (
+    ("Sounds to codes and back", ["fit", "--config", "vqvae.yaml"]),
+    ("Reconstructions of sounds it never heard", ["predict", "--config", "vqvae.yaml"]),
+    ("Top codes from a class", ["fit", "--config", "top.yaml"]),
+    ("Bottom codes from top codes", ["fit", "--config", "bottom.yaml"]),
+    ("What is in a photo", ["fit", "--config", "classifier.yaml"]),
+    ("Sound for the silent video", ["predict", "--config", "video2audio.yaml", "--data.inputs", str(VIDEO)]),
+)
+
+
+def main() -> None:
+    """Runs every step in the project's folder and ends by naming the files to look at."""
+    os.chdir(cli.CONFIGS.parent)
+    started_at = time.monotonic()
+    print(f"[0/{len(STEPS)}] Drawing {2 * NUM_PHOTOS} photos, synthesising {2 * NUM_SOUNDS} sounds, filming a video")
+    make_dataset(FOLDER / "data", num_photos=NUM_PHOTOS, num_sounds=NUM_SOUNDS)
+    make_video(VIDEO)
+    for number, (title, (subcommand, flag, config, *rest)) in enumerate(STEPS, start=1):
+        args = [subcommand, flag, config, flag, "demo.yaml", *rest]
+        print(f"\n[{number}/{len(STEPS)}] {title}\n$ python cli.py {' '.join(args)}", flush=True)
+        cli.main(args)
+    print(
+        f"\nDone in {time.monotonic() - started_at:.0f} s. Look at, and listen to:\n"
+        "  outputs/demo.mp4                           the video, now with sound\n"
+        "  outputs/demo.png                           the spectrogram of its sound\n"
+        "  outputs/demo/reconstructions/overview.png  held-out sounds beside their reconstructions\n"
+        "  outputs/demo/training/                     what the models made while they learned\n"
+        f"  {VIDEO}              the silent video that went in"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Finding, reading and identifying checkpoints."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.system import CHECKPOINT_KEY, System
+from networks import build
+
+
+def load(path: str | Path, config: str | None = None) -> System:
+    """Any trained system from its checkpoint file alone, on the CPU and in evaluation mode.
+
+    Args:
+        path: a file that a fit has written.
+        config: the config whose fit makes this file, for the message where it is missing.
+
+    Raises:
+        FileNotFoundError: where the file is missing; the message says which command makes it.
+        ValueError: where the file is damaged or not of this project.
+    """
+    checkpoint = read_checkpoint(path, config)
+    stored = checkpoint[CHECKPOINT_KEY]
+    system = build(stored["system"])
+    system.load_state_dict(checkpoint["state_dict"])
+    system.facts = stored["facts"]
+    return system.eval().requires_grad_(False)
+
+
+def read_checkpoint(path: str | Path, config: str | None = None) -> dict[str, Any]:
+    """The content of a checkpoint of this project; raises as `load` does."""
+    if not Path(path).is_file():
+        command = f" Make it with: python cli.py fit --config {config}" if config else ""
+        raise FileNotFoundError(f"There is no checkpoint {path}.{command}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"The checkpoint {path} cannot be read; it is damaged or no checkpoint: {error}") from error
+    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+        raise ValueError(f"{path} was not written by this project: it does not say what it was made from.")
+    return checkpoint
+
+
+def fingerprint(tensors: dict[str, Tensor]) -> str:
+    """A short name for the exact values of some tensors: the same values, the same name, on every machine."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

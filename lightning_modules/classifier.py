@@ -1,0 +1,118 @@
+"""Learning to see what is in a photo."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
+
+from lightning_modules.predictions import LabelPrediction
+from lightning_modules.system import System
+from networks import ResNet50
+
+
+class Classifier(System):
+    """Fine-tuning of a ResNet-50: first its new head alone, then all of it at a lower rate.
+
+    Args:
+        network: the classifier; its class count must be that of the data.
+        weights: what to start from: a name of torchvision's such as `IMAGENET1K_V2`, the path of a state dict, or null
+            for random weights. They are loaded when a fit starts, not before.
+        frozen_epochs: epochs in which only the head learns and the batch norms keep their statistics; of use with
+            pretrained weights, ignored without.
+        backbone_rate: learning rate of the backbone, as a fraction of the head's.
+        label_smoothing: of the cross-entropy.
+        learning_rate, weight_decay, warmup_steps: see `System`.
+    """
+
+    def __init__(
+        self,
+        network: ResNet50,
+        weights: str | None = "IMAGENET1K_V2",
+        frozen_epochs: int = 1,
+        backbone_rate: float = 0.1,
+        label_smoothing: float = 0.1,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup_steps: int = 10,
+    ) -> None:
+        super().__init__(network, learning_rate, weight_decay, warmup_steps)
+        self.weights = weights
+        self.frozen_epochs = frozen_epochs if weights else 0
+        self.backbone_rate = backbone_rate if weights else 1.0
+        self.label_smoothing = label_smoothing
+        num_classes = network.num_classes
+        self.set_metrics(
+            loss=MeanMetric(),
+            accuracy=MulticlassAccuracy(num_classes, average="micro"),
+            f1=MulticlassF1Score(num_classes, average=None),
+            confusion=MulticlassConfusionMatrix(num_classes),
+        )
+        self.confusion_matrix: Tensor | None = None
+
+    def setup(self, stage: str) -> None:
+        """Loads the pretrained weights where a fit starts; a checkpoint that is resumed from replaces them."""
+        super().setup(stage)
+        if stage == "fit" and self.weights:
+            self.network.load_pretrained(self.weights)
+
+    def optimizer_groups(self) -> list[dict[str, Any]]:
+        """The head at the full learning rate, the backbone at its fraction of it."""
+        head = {id(parameter) for parameter in self.network.head_parameters()}
+        groups = []
+        for group in super().optimizer_groups():
+            for is_head, rate in ((True, 1.0), (False, self.backbone_rate)):
+                chosen = [parameter for parameter in group["params"] if (id(parameter) in head) == is_head]
+                groups.append(group | {"params": chosen, "lr": self.learning_rate * rate})
+        return groups
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether only the head learns now: a function of the epoch alone, so that a resumed fit does the same."""
+        return self.current_epoch < self.frozen_epochs
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Batch norms of a frozen backbone keep their pretrained statistics."""
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train(not self.is_frozen)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Drops the gradients of a frozen backbone: the optimiser then passes it over.
+
+        Not by `requires_grad`, for distributed training waits for the gradients of all parameters.
+        """
+        if self.is_frozen:
+            head = {id(parameter) for parameter in self.network.head_parameters()}
+            for parameter in self.network.parameters():
+                if id(parameter) not in head:
+                    parameter.grad = None
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One batch of photos."""
+        logits = self.network(batch["image"]).float()
+        loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.label_smoothing)
+        return self.log_training(loss, accuracy=(logits.argmax(1) == batch["label"]).float().mean())
+
+    def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
+        """Adds one batch of held-out photos."""
+        logits = self.network(batch["image"]).float()
+        metrics["loss"].update(F.cross_entropy(logits, batch["label"]), weight=len(logits))
+        for name in ("accuracy", "f1", "confusion"):
+            metrics[name].update(logits, batch["label"])
+
+    def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, Tensor]:
+        """Loss, accuracy and the F1 score of each class; keeps the confusion matrix for its picture."""
+        self.confusion_matrix = metrics["confusion"].compute().cpu()
+        f1 = {f"f1/{name}": value for name, value in zip(self.classes, metrics["f1"].compute(), strict=True)}
+        return {"loss": metrics["loss"].compute(), "accuracy": metrics["accuracy"].compute()} | f1
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[LabelPrediction]:
+        """A probability for each class of each photo."""
+        probabilities = self.network(batch["image"]).float().softmax(dim=1).tolist()
+        return [
+            LabelPrediction(path, dict(zip(self.classes, row, strict=True)))
+            for path, row in zip(batch["path"], probabilities, strict=True)
+        ]

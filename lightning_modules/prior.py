@@ -1,0 +1,146 @@
+"""Learning which codes follow which: the top prior and the bottom prior."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_modules.predictions import CodesPrediction, SoundPrediction
+from lightning_modules.system import System
+from metrics import CodePerplexity
+from networks import CodePrior, Sampling, sample_codes
+from networks.code_grid import unflatten_codes
+
+
+class Prior(System):
+    """Training of a `CodePrior` by cross-entropy per code; what top and bottom share.
+
+    Args:
+        network: the prior; its class count, rows, columns and codes must be those of the data and of the VQ-VAE.
+        sampling: how codes are drawn for pictures and predictions.
+        learning_rate, weight_decay, warmup_steps: see `System`.
+    """
+
+    level: str
+
+    def __init__(
+        self,
+        network: CodePrior,
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        learning_rate: float = 3e-4,
+        weight_decay: float = 0.01,
+        warmup_steps: int = 200,
+    ) -> None:
+        super().__init__(network, learning_rate, weight_decay, warmup_steps)
+        self.sampling = sampling
+        self.set_metrics(codes=CodePerplexity(network.num_codes, network.num_classes))
+
+    def setup(self, stage: str) -> None:
+        """Checks that the codes of the data are those this network is made for.
+
+        Raises:
+            ValueError: naming both shapes, or both numbers of codes.
+        """
+        super().setup(stage)
+        vqvae = self.vqvae
+        if vqvae is None:
+            return
+        wanted = getattr(vqvae.geometry, f"{self.level}_shape"), vqvae.network.num_codes
+        found = (self.network.num_rows, self.network.num_columns), self.network.num_codes
+        if wanted != found:
+            raise ValueError(
+                f"The {self.level} prior is made for grids of {found[0]} (num_rows, num_columns) and {found[1]} codes, "
+                f"and the VQ-VAE gives grids of {wanted[0]} and {wanted[1]} codes."
+            )
+
+    @property
+    def vqvae(self) -> Any:
+        """The fitted VQ-VAE that made the codes, held by the data; None without data. It is no part of this module."""
+        vqvae = getattr(getattr(self._trainer, "datamodule", None), "vqvae", None)
+        return None if vqvae is None else vqvae.to(self.device)
+
+    def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
+        """(codes to be modelled, top codes given or None), flattened."""
+        raise NotImplementedError
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One batch of code windows."""
+        codes, top_codes = self.sequences(batch)
+        logits = self.network(codes, batch["label"], top_codes)
+        loss = F.cross_entropy(logits.float().transpose(1, 2), codes)
+        return self.log_training(loss, perplexity=loss.detach().exp())
+
+    def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
+        """Adds one batch of held-out codes."""
+        codes, top_codes = self.sequences(batch)
+        metrics["codes"].update(self.network(codes, batch["label"], top_codes), codes, batch["label"])
+
+    def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, Tensor]:
+        """See `CodePerplexity`, with the classes' names in place of their numbers."""
+        figures = {}
+        for name, value in metrics["codes"].compute().items():
+            figure, _, label = name.partition("/")
+            figures[f"{figure}/{self.classes[int(label)]}" if label else figure] = value
+        return figures
+
+
+class TopPrior(Prior):
+    """Top codes given the class.
+
+    Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
+    """
+
+    level = "top"
+
+    def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
+        """Top codes, given nothing."""
+        return batch["top_codes"], None
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[CodesPrediction]:
+        """New top codes of the classes of held-out sounds, beside the real ones."""
+        network, vqvae = self.network, self.vqvae
+        seeds = batch["index"].tolist()
+        top_codes = sample_codes(network, batch["label"], network.num_columns, seeds, self.sampling)
+        real, sampled = vqvae.decode_coarsely(batch["top_codes"]), vqvae.decode_coarsely(top_codes)
+        return [
+            CodesPrediction(
+                name=f"top_{self.classes[label]}_{index:04d}",
+                label=self.classes[label],
+                top_codes=unflatten_codes(top_codes[i], network.num_rows),
+                pictures=[("real, top codes only", real[i, 0]), ("sampled, top codes only", sampled[i, 0])],
+            )
+            for i, (index, label) in enumerate(zip(seeds, batch["label"].tolist(), strict=True))
+        ]
+
+
+class BottomPrior(Prior):
+    """Bottom codes given the class and the top codes.
+
+    Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
+    """
+
+    level = "bottom"
+
+    def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
+        """Bottom codes, given the top codes."""
+        return batch["bottom_codes"], batch["top_codes"]
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[SoundPrediction]:
+        """Sounds from new bottom codes under the top codes of held-out sounds, beside the reconstructions."""
+        network, vqvae, seeds = self.network, self.vqvae, batch["index"].tolist()
+        bottom_codes = sample_codes(
+            network, batch["label"], network.num_columns, seeds, self.sampling, batch["top_codes"]
+        )
+        real = vqvae.decode(batch["top_codes"], batch["bottom_codes"])
+        sampled = vqvae.decode(batch["top_codes"], bottom_codes)
+        waveforms = vqvae.spectrogram.invert(sampled)
+        return [
+            SoundPrediction(
+                name=f"bottom_{self.classes[label]}_{index:04d}",
+                label=self.classes[label],
+                waveform=waveforms[i],
+                sample_rate_hz=vqvae.geometry.sample_rate_hz,
+                pictures=[("real codes", real[i, 0]), ("sampled bottom codes", sampled[i, 0])],
+            )
+            for i, (index, label) in enumerate(zip(seeds, batch["label"].tolist(), strict=True))
+        ]

@@ -1,0 +1,154 @@
+"""What all systems share: a self-contained checkpoint, and how the weights are updated."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+from torchmetrics import Metric
+
+from networks import Described
+
+CHECKPOINT_KEY = "video2audio"
+HELD_OUT = ("val", "test")
+CHANGEABLE = {"dropout", "activation_checkpointing", "decay", "revive_below"}  # leave the meaning of weights alone
+
+
+class System(Described, LightningModule):
+    """A network together with what its training and its use need to know.
+
+    Why a base class: a checkpoint of any system says by itself which classes with which arguments it was made from
+    (`describe`) and which facts about the data hold for it (`facts`: class list, split, geometry, …, as the DataModule
+    gives them), and every system learns with AdamW, a linear warm-up and a cosine that ends at `trainer.max_steps`.
+
+    Args:
+        network: the architecture.
+        learning_rate: at the end of the warm-up.
+        weight_decay: of matrices and kernels; biases, norms and embeddings of one dimension have none.
+        warmup_steps: optimiser steps from 0 to `learning_rate`.
+    """
+
+    def __init__(
+        self, network: nn.Module, learning_rate: float = 3e-4, weight_decay: float = 0.0, warmup_steps: int = 100
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; their numbers where no data or checkpoint has named them yet."""
+        return self.facts.get("classes") or [str(label) for label in range(getattr(self.network, "num_classes", 0))]
+
+    def setup(self, stage: str) -> None:
+        """Take over the facts about the data, before a checkpoint is restored and compared with them.
+
+        Raises:
+            ValueError: where the network is made for another number of classes than the data have.
+        """
+        if getattr(self.trainer, "datamodule", None) is not None:
+            self.facts = self.trainer.datamodule.facts()
+            num_classes = getattr(self.network, "num_classes", len(self.classes))
+            if num_classes != len(self.classes):
+                raise ValueError(
+                    f"num_classes is {num_classes} in the config, and the data have {len(self.classes)} classes: "
+                    f"{', '.join(self.classes)}. Set num_classes to {len(self.classes)}, or move a folder away."
+                )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make the checkpoint self-contained."""
+        if getattr(self.trainer, "datamodule", None) is not None:
+            self.facts = self.trainer.datamodule.facts()
+        checkpoint[CHECKPOINT_KEY] = {"system": self.describe(), "facts": self.facts}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint that does not fit.
+
+        Raises:
+            ValueError: naming both values, where the network or the facts differ.
+        """
+        if CHECKPOINT_KEY not in checkpoint:
+            raise ValueError("This checkpoint was not written by this project: it does not say what it was made from.")
+        stored = checkpoint[CHECKPOINT_KEY]
+        check_equal("network", stored["system"]["init_args"]["network"], self.describe()["init_args"]["network"])
+        for name in stored["facts"].keys() & self.facts.keys() - {"split"}:
+            check_equal(name, stored["facts"][name], self.facts[name])
+
+    def optimizer_groups(self) -> list[dict[str, Any]]:
+        """Parameter groups for AdamW."""
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        return [
+            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Warm-up, then a cosine down to a tenth at `trainer.max_steps`; flat where the fit has no last step."""
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        if self.trainer.max_steps < 0:
+            return 1.0
+        progress = min(1.0, (step - self.warmup_steps) / max(1, self.trainer.max_steps - self.warmup_steps))
+        return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with one learning-rate factor a step."""
+        optimizer = torch.optim.AdamW(self.optimizer_groups(), lr=self.learning_rate)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def set_metrics(self, **metrics: Metric) -> None:
+        """The metrics of the held-out data, once for validation and once for test."""
+        self.held_out = nn.ModuleDict(
+            {stage: nn.ModuleDict({name: metric.clone() for name, metric in metrics.items()}) for stage in HELD_OUT}
+        )
+
+    def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
+        """Add one batch of held-out data to the metrics."""
+        raise NotImplementedError(f"{type(self).__name__} measures nothing on held-out data.")
+
+    def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, torch.Tensor]:
+        """The figures to be logged, by name without the stage."""
+        raise NotImplementedError(f"{type(self).__name__} measures nothing on held-out data.")
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Adds a batch to the figures of the validation data."""
+        self.update_metrics(self.held_out["val"], batch)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Adds a batch to the figures of the test data."""
+        self.update_metrics(self.held_out["test"], batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the figures of the validation data."""
+        self._log_figures("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the figures of the test data."""
+        self._log_figures("test")
+
+    def _log_figures(self, stage: str) -> None:
+        figures = self.compute_figures(self.held_out[stage])
+        self.log_dict({f"{stage}/{name}": value for name, value in figures.items()}, sync_dist=True)
+        for metric in self.held_out[stage].values():
+            metric.reset()
+
+    def log_training(self, loss: torch.Tensor, **figures: torch.Tensor) -> torch.Tensor:
+        """Log the loss, further figures and the learning rate of a training step; returns the loss."""
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict({f"train/{name}": value for name, value in figures.items()})
+        self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
+        return loss
+
+
+def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
+    """Raise a ValueError which names the first value that differs, as it is in the checkpoint and as it is here."""
+    if isinstance(in_checkpoint, dict) and isinstance(here, dict):
+        for key in sorted((in_checkpoint.keys() | here.keys()) - CHANGEABLE):
+            check_equal(f"{name}.{key}", in_checkpoint.get(key), here.get(key))
+    elif in_checkpoint != here:
+        raise ValueError(f"The checkpoint does not fit: {name} is {in_checkpoint!r} in it, and {here!r} here.")

@@ -1,0 +1,191 @@
+"""The composite: from a video to its sound, by four trained models."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
+from rich.progress import Progress
+from torch import Tensor
+
+from lightning_modules.checkpoint import fingerprint, load
+from lightning_modules.predictions import VideoPrediction
+from lightning_modules.system import System
+from media.scenes import Scene, find_scenes
+from networks import CodePrior, Sampling, sample_codes
+
+LEVELS = {"top": 0, "bottom": 1}
+
+
+class VideoToAudio(LightningModule):
+    """Classifies frames, finds scenes, samples codes for each, and turns them into a sound as long as the picture.
+
+    Why a LightningModule: `predict` then brings devices, precision and progress; it is never trained.
+
+    A scene's codes are one long sequence, made of windows in which the end of one is the beginning of the next; its
+    spectrogram is decoded and inverted in one piece. Where no class passes the threshold there is silence.
+
+    Args:
+        vqvae, top, bottom, classifier: paths of the four checkpoints.
+        sampling: temperature, top-k and top-p of both priors.
+        seed: of the first variant; the next ones count on from it.
+        num_variants: sounds made for each input, in one batch.
+        threshold: a class must be at least this probable on average, else there is silence.
+        smoothing_s: class probabilities are averaged over this time.
+        min_scene_s: a shorter scene joins its neighbour.
+        photo_s: length of the sound for a photo; None for one window.
+        fade_s: fade in and out of each scene.
+        num_iterations: of Griffin-Lim.
+    """
+
+    def __init__(
+        self,
+        vqvae: str = "checkpoints/vqvae/best.ckpt",
+        top: str = "checkpoints/top/best.ckpt",
+        bottom: str = "checkpoints/bottom/best.ckpt",
+        classifier: str = "checkpoints/classifier/best.ckpt",
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        seed: int = 1,
+        num_variants: int = 1,
+        threshold: float = 0.6,
+        smoothing_s: float = 1.0,
+        min_scene_s: float = 0.75,
+        photo_s: float | None = None,
+        fade_s: float = 0.02,
+        num_iterations: int = 64,
+    ) -> None:
+        super().__init__()
+        self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
+        self.sampling = sampling
+        self.seed, self.num_variants = seed, num_variants
+        self.threshold, self.smoothing_s, self.min_scene_s = threshold, smoothing_s, min_scene_s
+        self.photo_s, self.fade_s = photo_s, fade_s
+        self.num_iterations = num_iterations
+
+    def setup(self, stage: str) -> None:
+        """Load the four models and check that they fit together.
+
+        Raises:
+            FileNotFoundError: where a checkpoint is missing; the message says which command makes it.
+            ValueError: where two checkpoints do not fit, naming both values.
+        """
+        for name, path in self.paths.items():
+            setattr(self, name, load(path, config=f"{name}.yaml"))
+        check_fit({name: getattr(self, name) for name in self.paths}, self.paths)
+        self.classes = self.vqvae.facts["classes"]
+        self.geometry = self.vqvae.geometry
+
+    def predict_step(self, clip: Any, batch_idx: int) -> list[VideoPrediction]:
+        """A sound for a `Clip`, in each variant."""
+        times_s, probabilities = self.look(clip)
+        duration_s = clip.duration_s or self.photo_s or self.geometry.window_s
+        scenes = find_scenes(times_s, probabilities, duration_s, self.threshold, self.smoothing_s, self.min_scene_s)
+        for scene in scenes:
+            rank_zero_info(self._describe(clip.path.name, scene))
+        waveforms, spectrograms = self.make_sound(scenes, duration_s)
+        return [
+            VideoPrediction(
+                path=clip.path,
+                is_photo=clip.duration_s is None,
+                waveform=waveforms[variant],
+                sample_rate_hz=self.geometry.sample_rate_hz,
+                variant=variant,
+                seed=self.seed + variant,
+                scenes=[(s.start_s, s.end_s, "silence" if s.label is None else self.classes[s.label]) for s in scenes],
+                spectrogram=spectrograms[variant],
+            )
+            for variant in range(self.num_variants)
+        ]
+
+    def look(self, clip: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Times (frames,) in seconds and class probabilities (frames, classes) of a clip's frames."""
+        times_s, probabilities = [], []
+        for batch_times_s, images in clip.image_batches(self.classifier.facts["image_size"]):
+            times_s += batch_times_s
+            logits = self.classifier.network(images.to(self.device)).float()
+            probabilities.append(logits.softmax(dim=1).cpu().numpy())
+        return np.array(times_s), np.concatenate(probabilities)
+
+    def make_sound(self, scenes: list[Scene], duration_s: float) -> tuple[Tensor, Tensor]:
+        """Waveforms (variants, samples) of exactly `duration_s`, and their spectrograms (variants, bins, frames)."""
+        rate = self.geometry.sample_rate_hz
+        waveforms = torch.zeros(self.num_variants, round(duration_s * rate))
+        for number, scene in enumerate(scenes):
+            start, end = round(scene.start_s * rate), min(round(scene.end_s * rate), waveforms.shape[1])
+            if scene.label is not None and end > start:
+                sound = self._sample(number, scene.label, end - start)
+                waveforms[:, start:end] = self._fade(sound.cpu())
+        spectrograms = self.vqvae.spectrogram(waveforms.to(self.device))[:, 0].cpu()
+        return waveforms, spectrograms
+
+    def _sample(self, scene_number: int, label: int, num_samples: int) -> Tensor:
+        """Sound of one class (variants, num_samples)."""
+        num_columns = self.geometry.top_columns_of(num_samples)
+        scale = self.bottom.network.top_context.scale
+        labels = torch.full((self.num_variants,), label, device=self.device)
+        with Progress(transient=True) as progress:
+            top_codes = self._draw(progress, "top", self.top.network, labels, num_columns, scene_number)
+            bottom_codes = self._draw(
+                progress, "bottom", self.bottom.network, labels, num_columns * scale, scene_number, top_codes
+            )
+        spectrogram = self.vqvae.decode(top_codes, bottom_codes)
+        return self.vqvae.spectrogram.invert(spectrogram, self.num_iterations)[:, :num_samples]
+
+    def _draw(
+        self,
+        progress: Progress,
+        level: str,
+        prior: CodePrior,
+        labels: Tensor,
+        num_columns: int,
+        scene_number: int,
+        top_codes: Tensor | None = None,
+    ) -> Tensor:
+        task = progress.add_task(f"{level} codes, {self.classes[int(labels[0])]}", total=num_columns)
+        seeds = [
+            int(np.random.SeedSequence([self.seed + variant, scene_number, LEVELS[level]]).generate_state(1)[0])
+            for variant in range(len(labels))
+        ]
+        return sample_codes(
+            prior, labels, num_columns, seeds, self.sampling, top_codes, on_column=lambda: progress.advance(task)
+        )
+
+    def _fade(self, sound: Tensor) -> Tensor:
+        length = min(round(self.fade_s * self.geometry.sample_rate_hz), sound.shape[1] // 2)
+        ramp = torch.linspace(0, 1, length)
+        sound[:, :length] *= ramp
+        sound[:, sound.shape[1] - length :] *= ramp.flip(0)
+        return sound
+
+    def _describe(self, name: str, scene: Scene) -> str:
+        span = f"{name}: {scene.start_s:.2f} to {scene.end_s:.2f} s"
+        if scene.label is not None:
+            return f"{span}: {self.classes[scene.label]} ({scene.confidence:.2f})"
+        likeliest = self.classes[scene.likeliest]
+        return f"{span}: silence, no class reaches {self.threshold} (likeliest: {likeliest}, {scene.confidence:.2f})"
+
+
+def check_fit(systems: dict[str, System], paths: dict[str, str]) -> None:
+    """Check that four trained systems belong together.
+
+    Args:
+        systems: `vqvae`, `top`, `bottom` and `classifier`.
+        paths: of their checkpoints, for the message.
+
+    Raises:
+        ValueError: naming both files and both values, where the class lists or the geometries differ, or where a prior
+            was trained on the codes of another VQ-VAE.
+    """
+    vqvae = systems["vqvae"]
+    codebooks = fingerprint(vqvae.codebooks())
+    expected = {"classes": vqvae.facts["classes"], "geometry": vqvae.geometry.as_dict(), "codebooks": codebooks}
+    needed = {"top": list(expected), "bottom": list(expected), "classifier": ["classes"]}
+    for name, facts in needed.items():
+        for fact in facts:
+            found = systems[name].facts.get(fact)
+            if found != expected[fact]:
+                raise ValueError(
+                    f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
+                    f"in {paths[name]}. Fit {name} again: python cli.py fit --config {name}.yaml"
+                )

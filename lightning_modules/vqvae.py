@@ -1,0 +1,132 @@
+"""Learning to turn spectrograms into codes and back."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+
+from lightning_modules.predictions import SoundPrediction
+from lightning_modules.system import System
+from media import Geometry, Spectrogram
+from metrics import CodeUsage
+from networks import VQVAE2, VQVAE2Output
+from networks.code_grid import flatten_codes, unflatten_codes
+
+
+class VQVAE(System):
+    """Training of the VQ-VAE-2, and the way from waveforms to codes and back for all that comes after it.
+
+    The loss is the mean squared error of the log-spectrogram in [-1, 1] and, weighted, the commitment of the encoder to
+    its codes on both levels; the codebooks follow by moving averages.
+
+    Args:
+        network: the autoencoder.
+        geometry: of window, spectrogram and grids; its strides must be the network's.
+        commitment_weight: beta of the paper.
+        learning_rate, weight_decay, warmup_steps: see `System`.
+
+    Raises:
+        ValueError: where the strides of network and geometry differ, naming both.
+
+    Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.1, equation 2.
+    """
+
+    def __init__(
+        self,
+        network: VQVAE2,
+        geometry: Geometry,
+        commitment_weight: float = 0.25,
+        learning_rate: float = 3e-4,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 100,
+    ) -> None:
+        super().__init__(network, learning_rate, weight_decay, warmup_steps)
+        strides = {"network": (network.bottom_stride, network.top_stride)}
+        strides["geometry"] = (geometry.bottom_stride, geometry.top_stride)
+        if strides["network"] != strides["geometry"]:
+            raise ValueError(
+                f"(bottom_stride, top_stride) is {strides['network']} in the network, {strides['geometry']} in the "
+                "geometry: expected the same."
+            )
+        self.geometry = geometry
+        self.commitment_weight = commitment_weight
+        self.spectrogram = Spectrogram(geometry)
+        self.set_metrics(
+            loss=MeanMetric(),
+            mse=MeanMetric(),
+            top=CodeUsage(network.num_codes),
+            bottom=CodeUsage(network.num_codes),
+        )
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One batch of waveforms (batch, samples)."""
+        spectrogram = self.spectrogram(batch["waveform"])
+        output = self.network(spectrogram)
+        loss, mse, commitment = self._losses(spectrogram, output)
+        return self.log_training(loss, mse=mse, commitment=commitment)
+
+    def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
+        """Adds one batch of held-out sounds."""
+        spectrogram = self.spectrogram(batch["waveform"])
+        output = self.network(spectrogram)
+        loss, mse, _ = self._losses(spectrogram, output)
+        metrics["loss"].update(loss, weight=len(spectrogram))
+        metrics["mse"].update(mse, weight=len(spectrogram))
+        metrics["top"].update(output.top.codes)
+        metrics["bottom"].update(output.bottom.codes)
+
+    def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, Tensor]:
+        """Loss, error, and for each level the perplexity of its codes and how many are in use."""
+        figures = {name: metrics[name].compute() for name in ("loss", "mse")}
+        for level in ("top", "bottom"):
+            figures |= {f"{level}_{name}": value for name, value in metrics[level].compute().items()}
+        return figures
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[SoundPrediction]:
+        """Reconstructions of held-out sounds."""
+        original = self.spectrogram(batch["waveform"])
+        reconstruction = self.network(original).reconstruction.float()
+        waveforms = self.spectrogram.invert(reconstruction)
+        return [
+            SoundPrediction(
+                name=f"reconstruction_{index:04d}",
+                label=self.classes[label],
+                waveform=waveforms[i],
+                sample_rate_hz=self.geometry.sample_rate_hz,
+                pictures=[("original", original[i, 0]), ("reconstruction", reconstruction[i, 0])],
+            )
+            for i, (index, label) in enumerate(zip(batch["index"].tolist(), batch["label"].tolist(), strict=True))
+        ]
+
+    def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (batch, samples) → flattened top and bottom codes (batch, length)."""
+        top, bottom = self.network.encode(self.spectrogram(waveform))
+        return flatten_codes(top.codes), flatten_codes(bottom.codes)
+
+    def decode(self, top_codes: Tensor, bottom_codes: Tensor) -> Tensor:
+        """Flattened top and bottom codes of any length → spectrogram (batch, 1, bins, frames)."""
+        top = unflatten_codes(top_codes, self.geometry.top_shape[0])
+        bottom = unflatten_codes(bottom_codes, self.geometry.bottom_shape[0])
+        return self.network.decode_codes(top, bottom).float()
+
+    def decode_coarsely(self, top_codes: Tensor) -> Tensor:
+        """A blurred spectrogram from top codes alone: every bottom vector is the codebook's mean by use.
+
+        To look at what the top prior says before there is a bottom prior.
+        """
+        quantizer = self.network.quantize_bottom
+        mean = (quantizer.cluster_size[:, None] * quantizer.codebook).sum(0) / quantizer.cluster_size.sum()
+        top = self.network.quantize_top.embed(unflatten_codes(top_codes, self.geometry.top_shape[0]))
+        scale = self.geometry.top_stride // self.geometry.bottom_stride
+        shape = (len(top), -1, top.shape[-2] * scale, top.shape[-1] * scale)
+        return self.network.decode(top, mean[None, :, None, None].expand(shape)).float()
+
+    def codebooks(self) -> dict[str, Tensor]:
+        """Both codebooks, for their fingerprint."""
+        return {"top": self.network.quantize_top.codebook, "bottom": self.network.quantize_bottom.codebook}
+
+    def _losses(self, spectrogram: Tensor, output: VQVAE2Output) -> tuple[Tensor, Tensor, Tensor]:
+        mse = F.mse_loss(output.reconstruction.float(), spectrogram)
+        commitment = output.top.commitment_loss + output.bottom.commitment_loss
+        return mse + self.commitment_weight * commitment, mse, commitment

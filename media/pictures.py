@@ -1,0 +1,65 @@
+"""Spectrograms, code grids and confusion matrices as pictures that people look at."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from PIL import Image
+
+
+def draw_grids(rows: list[list[tuple[str, ArrayLike]]], value_range: tuple[float, float] = (-1.0, 1.0)) -> np.ndarray:
+    """Spectrograms or code grids side by side, low frequencies at the bottom.
+
+    Args:
+        rows: each a list of (title, (bins, frames) array).
+        value_range: values shown as the darkest and the brightest colour.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    num_columns = max(len(row) for row in rows)
+    figure = Figure(figsize=(2.6 * num_columns, 2.4 * len(rows)), dpi=100, layout="constrained")
+    axes = figure.subplots(len(rows), num_columns, squeeze=False)
+    for axes_row, row in zip(axes, rows, strict=True):
+        for axis in axes_row:
+            axis.axis("off")
+        for axis, (title, grid) in zip(axes_row, row, strict=False):
+            axis.imshow(
+                np.asarray(grid), origin="lower", aspect="auto", cmap="magma", vmin=value_range[0], vmax=value_range[1]
+            )
+            axis.set_title(title, fontsize=9)
+    return _render(figure)
+
+
+def draw_confusion_matrix(matrix: ArrayLike, classes: list[str]) -> np.ndarray:
+    """Counts with true classes down and predicted classes across → (height, width, 3) uint8."""
+    matrix = np.asarray(matrix)
+    size = 2.5 + 0.6 * len(classes)
+    figure = Figure(figsize=(size, size), dpi=100, layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    for true, row in enumerate(matrix):
+        for predicted, count in enumerate(row):
+            axis.text(predicted, true, f"{int(count)}", ha="center", va="center", color="tab:red")
+    return _render(figure)
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write (height, width, 3) uint8 under its name only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    Image.fromarray(picture).save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def _render(figure: Figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
