@@ -59,9 +59,8 @@ class ShiftedWindows(Dataset):
             start = int(np.clip(start + generator.integers(-self.hop_samples, self.hop_samples + 1), 0, max(spare, 0)))
             place = int(generator.integers(max(-spare, 0) + 1))
             gain = 10 ** (generator.uniform(-self.gain_db, self.gain_db) / 20)
-        samples = file.read(start, start + self.window_samples)
-        samples *= min(gain, max(1.0, 1 / max(np.abs(samples).max(), 1e-9)))
-        window = padded(samples, place, self.window_samples)
+        window = padded(file.samples()[start : start + self.window_samples], place, self.window_samples)
+        window *= min(gain, max(1.0, 1 / max(np.abs(window).max(), 1e-9)))
         return {"waveform": torch.from_numpy(window), "label": file.label}
 
 

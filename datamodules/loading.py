@@ -76,8 +76,12 @@ class TrainingBatches(Sampler[list[SampleKey]]):
 class TrainingLoader(DataLoader):
     """A DataLoader that can be resumed in mid-epoch, which Lightning recognises by these two methods.
 
-    There is no state to keep: `TrainingBatches` knows its place from the trainer.
+    There is no state to keep: `TrainingBatches` knows its place from the trainer. It is asked, and workers begin to
+    load, with the first batch and not before: Lightning may make the iterator before it has restored a checkpoint.
     """
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -127,7 +127,7 @@ def _read_with_pyav(path: Path) -> tuple[np.ndarray, int]:
         with av.open(path, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise UnreadableSound(f"{path} has no sound track.")
-            to_float = av.AudioResampler(format="fltp", layout="mono")  # the channels stay: PyAV's own mono is √2 too loud
+            to_float = av.AudioResampler(format="fltp")  # the channels stay: PyAV's own mono is √2 too loud
             for frame in container.decode(audio=0):
                 for floats in to_float.resample(frame):
                     pieces.append(floats.to_ndarray().mean(axis=0))

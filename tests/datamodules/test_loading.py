@@ -53,6 +53,7 @@ class Recorder(lightning.LightningModule):
         pass
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        assert self.trainer.estimated_stepping_batches  # makes the loader's iterator before a checkpoint is restored
         return torch.optim.SGD(self.parameters(), 0.1)
 
     def train_dataloader(self):

@@ -61,7 +61,7 @@ def test_missing_folders_say_what_was_expected_and_found(tmp_path):
 def test_an_empty_class_and_a_folder_within_a_class_are_named(tmp_path):
     touch(tmp_path, "sounds/cat/1.wav")
     (tmp_path / "sounds/dog").mkdir()
-    with pytest.raises(FileNotFoundError, match="dog.* is empty"):
+    with pytest.raises(FileNotFoundError, match=r"dog.* is empty"):
         list_files(tmp_path, "sounds")
     touch(tmp_path, "sounds/dog/more/1.wav")
     with pytest.raises(ValueError, match=r"dog.*\['more'\]"):

@@ -36,7 +36,9 @@ def test_parts_are_contiguous_in_natural_order():
     assert [part for part, _ in groupby(parts)] == ["train", "val", "test"]
 
 
-@pytest.mark.parametrize("seconds", [[1, 1, 1], [100, 1, 1], [1, 1, 100], [1, 100, 1], [50, 50, 1, 1], [1, 1, 1, 1, 99]])
+@pytest.mark.parametrize(
+    "seconds", [[1, 1, 1], [100, 1, 1], [1, 1, 100], [1, 100, 1], [50, 50, 1, 1], [1, 1, 1, 1, 99]]
+)
 def test_no_part_lacks_a_class(seconds):
     split = assign_split({f"cat/{number}.wav": weight for number, weight in enumerate(seconds)} | sounds("dog", 30))
     for class_name in ("cat", "dog"):

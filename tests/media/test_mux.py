@@ -1,5 +1,6 @@
 import hashlib
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -59,6 +60,13 @@ CASES = {  # the file, its encoder, the times of its frames, options
     "B-frames": ("v.mp4", "libx264", even_times_ms(40), {"bf": "3"}),
     "uneven": ("v.mp4", "libx264", UNEVEN_TIMES_MS, {}),
     "late start": ("v.mp4", "libx264", [time_ms + 67 for time_ms in even_times_ms(40)], {}),
+    "late start between milliseconds": (
+        "v.mp4",
+        "libx264",
+        [time_ms + 33.3667 for time_ms in even_times_ms(40)],
+        {"time_base": Fraction(1, 30_000), "container_options": {"movie_timescale": "30000"}},
+    ),
+    "hidden frames": ("v.mp4", "libx264", [time_ms - 80 for time_ms in even_times_ms(40)], {"bf": "0"}),
     "QuickTime": ("v.mov", "mpeg4", even_times_ms(40), {}),
     "Matroska": ("v.mkv", "libx264", even_times_ms(40), {}),
     "WebM": ("v.webm", "libvpx-vp9", UNEVEN_TIMES_MS, {}),
@@ -118,7 +126,7 @@ def test_the_rotation_is_kept(tmp_path, clockwise_deg):
     ],
 )
 def test_other_containers_get_a_fitting_one(tmp_path, name, encoder, suffix):
-    video = write_video(tmp_path / name, even_times_ms(12), encoder)
+    video = write_video(tmp_path / name, even_times_ms(12), encoder, bf="0")
     assert output_suffix(video) == suffix
     output = tmp_path / f"out{suffix}"
     mux_sound(video, chirp(0.48), RATE_HZ, output)

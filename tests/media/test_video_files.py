@@ -22,7 +22,9 @@ MILLISECOND = Fraction(1, 1000)
 UNEVEN_TIMES_MS = [0, 40, 80, 400, 1200, 1240, 1280, 2000]
 
 
-def write_video(path: Path, times_ms: list[int], encoder="libx264", pictures=None, sound=None, **options) -> Path:
+def write_video(
+    path: Path, times_ms: list[float], encoder="libx264", pictures=None, sound=None, time_base=MILLISECOND, **options
+) -> Path:
     """Frame k is a grey of 20 × k (from 13 on again), unless pictures are given, and the last one stays for 40 ms.
 
     The sound is float32 (num_samples,) at 48 kHz.
@@ -32,14 +34,14 @@ def write_video(path: Path, times_ms: list[int], encoder="libx264", pictures=Non
     with av.open(path, "w", container_options=options.pop("container_options", {})) as container:
         stream = container.add_stream(encoder, rate=25, options=options)
         stream.height, stream.width = pictures[0].shape[:2]
-        stream.codec_context.time_base = Fraction(1, 25) if path.suffix == ".avi" else MILLISECOND
+        stream.codec_context.time_base = Fraction(1, 25) if path.suffix == ".avi" else time_base
         if sound is not None:
             track = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48_000, layout="mono")
         for time_ms, picture in zip(times_ms, pictures, strict=True):
             frame = av.VideoFrame.from_ndarray(picture)
             frame.time_base = stream.codec_context.time_base
-            frame.pts = int(time_ms * MILLISECOND / frame.time_base)
-            frame.duration = int(40 * MILLISECOND / frame.time_base)
+            frame.pts = round(time_ms * MILLISECOND / frame.time_base)
+            frame.duration = round(40 * MILLISECOND / frame.time_base)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if sound is not None:
@@ -111,6 +113,14 @@ def test_a_late_first_frame_is_at_time_zero(tmp_path):
     assert shown(path, 25) == [(k / 25, k) for k in range(6)]
 
 
+def test_frames_that_the_file_hides_are_not_shown(tmp_path):
+    path = write_video(tmp_path / "cut.mp4", [time_ms - 80 for time_ms in even_times_ms(6)], bf="0")
+    info = probe_video(path)
+    assert info.start_s == 0
+    assert info.duration_s == pytest.approx(0.16)
+    assert shown(path, 25) == [(k / 25, k + 2) for k in range(4)]
+
+
 def test_one_frame_is_a_video(tmp_path):
     path = write_video(tmp_path / "one.mp4", [0])
     assert shown(path, 4) == [(0, 0)]
@@ -150,14 +160,16 @@ def test_frames_are_shrunk_but_never_enlarged(tmp_path):
     assert sizes == {None: (48, 64, 3), 32: (24, 32, 3), 64: (48, 64, 3), 100: (48, 64, 3)}
 
 
-def test_frames_are_read_one_by_one(tmp_path, monkeypatch):
+def test_frames_are_read_one_by_one_and_only_shown_ones_are_converted(tmp_path, monkeypatch):
     converted = []
     reformat = av.VideoFrame.reformat
     path = write_video(tmp_path / "v.mp4", even_times_ms(12))
-    frames = read_frames(path, 25)
+    frames = read_frames(path, 5)
     monkeypatch.setattr("media.video_files._rgb", lambda frame, _: converted.append(frame) or reformat(frame))
     next(frames), next(frames)
     assert len(converted) == 2
+    assert len(list(frames)) == 1
+    assert len(converted) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"no video " * 100])

@@ -1,5 +1,3 @@
-import itertools
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -56,11 +54,17 @@ class TestDraw:
         for sampling in (Sampling(), Sampling(top_k=1), Sampling(top_p=0.9), GREEDY):
             assert sampling.draw(logits, torch.rand(7)).tolist() == list(range(7))
 
-    @pytest.mark.parametrize("sampling", [Sampling(), Sampling(top_k=2), Sampling(top_p=0.5)], ids=repr)
-    def test_both_ends_of_the_uniform_numbers_give_codes_that_are_kept(self, sampling):
-        ends = torch.tensor([0.0, 1 - 2**-24])
-        drawn = sampling.draw(PROBABILITIES.log().expand(2, -1), ends)
-        assert (frequencies(sampling)[drawn] > 0).all()
+    def test_top_p_keeps_no_more_than_it_needs(self):
+        equal = torch.zeros(100, 4)
+        for num_kept, top_p in enumerate((0.25, 0.5, 0.75, 1.0), start=1):
+            assert Sampling(top_p=top_p).draw(equal, torch.arange(100) / 100).unique().numel() == num_kept
+
+    @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-24])
+    def test_both_ends_of_the_uniform_numbers_give_codes_that_are_kept(self, uniform):
+        logits = torch.randn(500, 20, generator=torch.Generator().manual_seed(0))
+        for top_k in range(1, 20):
+            drawn = Sampling(top_k=top_k).draw(logits, torch.full((500,), uniform))
+            assert (logits.topk(top_k).indices == drawn[:, None]).any(dim=1).all()
 
     @pytest.mark.parametrize("temperature", [1e-3, 1e-38])
     def test_a_tiny_temperature_is_greedy(self, temperature):
@@ -107,8 +111,8 @@ def prior_and_top_codes(request):
 def recomputed_greedily(prior, labels, num_columns, stride, top_codes=None):
     """What `sample_codes` promises, without cache: every code from a full forward pass over its window."""
     rows = prior.num_rows
-    codes, end = torch.empty(len(labels), 0, dtype=torch.long), 0
-    for start in itertools.takewhile(lambda _: end < num_columns, itertools.count(0, stride)):
+    codes = torch.empty(len(labels), 0, dtype=torch.long)
+    for start in range(0, max(num_columns - prior.num_columns, 0) + stride, stride):
         end = min(start + prior.num_columns, num_columns)
         above = None if top_codes is None else top_codes[:, start // 2 * (rows // 2) : -(-end // 2) * (rows // 2)]
         window = codes[:, start * rows :]
@@ -169,6 +173,14 @@ class TestSampleCodes:
     def test_a_longer_sound_begins_like_a_shorter_one(self):
         short, long = (sample_codes(tiny_prior(), LABELS, num_columns, SEEDS, Sampling()) for num_columns in (5, 9))
         assert torch.equal(long[:, : short.shape[1]], short)
+
+    def test_each_window_draws_afresh(self):
+        prior = tiny_prior()
+        for parameter in prior.parameters():
+            torch.nn.init.zeros_(parameter)  # every code is as likely, so that only the random numbers decide
+        columns = sample_codes(prior, LABELS, 10, SEEDS, Sampling()).unflatten(1, (10, -1))
+        for start in range(2, 8, 2):
+            assert (columns[:, start : start + 2] != columns[:, start + 2 : start + 4]).any(dim=(1, 2)).all()
 
     def test_codes_follow_the_distribution_of_the_prior(self):
         prior = tiny_prior()
