@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from datamodules.photos import evaluation_transform
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.photos import evaluation_transform
 from media.video_files import PHOTO_SUFFIXES, VIDEO_SUFFIXES, probe_video, read_frames, read_photo
 
 

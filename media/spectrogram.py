@@ -23,9 +23,7 @@ class Spectrogram(nn.Module):
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self.geometry = geometry
-        window = torch.hann_window(geometry.n_fft)
-        self.register_buffer("window", window, persistent=False)
-        self.full_scale = window.sum().item() / 2  # magnitude of a sine of amplitude 1
+        self.full_scale = geometry.n_fft / 4  # magnitude of a sine of amplitude 1: half the window's sum
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveform (..., samples) → spectrogram (..., 1, bins, frames)."""
@@ -35,7 +33,7 @@ class Spectrogram(nn.Module):
                 flat,
                 self.geometry.n_fft,
                 self.geometry.hop_samples,
-                window=self.window.float(),
+                window=torch.hann_window(self.geometry.n_fft, device=flat.device),
                 center=True,
                 pad_mode="reflect" if flat.shape[-1] > self.geometry.n_fft // 2 else "constant",
                 return_complex=True,
@@ -62,24 +60,31 @@ class Spectrogram(nn.Module):
             magnitude = self.magnitude(spectrogram)
             shape = magnitude.shape
             magnitude = magnitude.reshape(-1, *shape[-2:])
-            with torch.random.fork_rng(devices=_cuda_devices(magnitude)):
-                torch.manual_seed(seed)
-                waveform = griffinlim(
-                    magnitude,
-                    window=self.window.float(),
-                    n_fft=self.geometry.n_fft,
-                    hop_length=self.geometry.hop_samples,
-                    win_length=self.geometry.n_fft,
-                    power=1.0,
-                    n_iter=num_iterations,
-                    momentum=momentum,
-                    length=self.geometry.samples_of(shape[-1]),
-                    rand_init=True,
-                )
+            window = torch.hann_window(self.geometry.n_fft, device=magnitude.device)
+            waveforms = []
+            with torch.random.fork_rng(devices=[magnitude.device] if magnitude.is_cuda else []):
+                for picture in magnitude:  # one by one: the same phases for a picture alone and in a batch
+                    _generator(magnitude.device).manual_seed(seed)
+                    waveforms.append(
+                        griffinlim(
+                            picture,
+                            window=window,
+                            n_fft=self.geometry.n_fft,
+                            hop_length=self.geometry.hop_samples,
+                            win_length=self.geometry.n_fft,
+                            power=1.0,
+                            n_iter=num_iterations,
+                            momentum=momentum,
+                            length=self.geometry.samples_of(shape[-1]),
+                            rand_init=True,
+                        )
+                    )
+            waveform = torch.stack(waveforms)
             peak = waveform.abs().amax(dim=-1, keepdim=True)
             waveform = waveform / peak.clamp(min=1.0)
         return waveform.reshape(*shape[:-3], waveform.shape[-1])
 
 
-def _cuda_devices(tensor: Tensor) -> list[torch.device]:
-    return [tensor.device] if tensor.is_cuda else []
+def _generator(device: torch.device) -> torch.Generator:
+    """The global generator of one device; `torch.manual_seed` would reseed all GPUs, also those that take no part."""
+    return torch.cuda.default_generators[device.index] if device.type == "cuda" else torch.default_generator

@@ -3,7 +3,7 @@
 import functools
 import importlib
 import inspect
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 
@@ -69,16 +69,19 @@ def _public_path(cls: type) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, float):
+        return float(value)  # np.float64 is one, too
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Described):
         return value.describe()
-    if is_dataclass(value):
-        return {"class_path": _public_path(type(value)), "init_args": asdict(value)}
+    if is_dataclass(value) and not isinstance(value, type):
+        arguments = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {"class_path": _public_path(type(value)), "init_args": _plain(arguments)}
     raise TypeError(f"{type(value).__name__} cannot be stored in a checkpoint as plain data: {value!r}")
 
 

@@ -100,6 +100,14 @@ class CodePrior(Described, nn.Module):
         self.row_embedding = nn.Embedding(num_rows, width)
         for embedding in (self.class_embedding, self.code_embedding, self.row_embedding):
             nn.init.normal_(embedding.weight, std=0.02)
+        if top_context is not None:
+            if num_rows % top_context.scale:
+                raise ValueError(
+                    f"num_rows = {num_rows} must be a multiple of top_context.scale = {top_context.scale}."
+                )
+            if top_context.embedding.embedding_dim != width:
+                found = top_context.embedding.embedding_dim
+                raise ValueError(f"The top context's width = {found} must equal the prior's width = {width}.")
         self.top_context = top_context
         self.dropout = nn.Dropout(dropout)
         self.transformer = CausalTransformer(

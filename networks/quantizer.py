@@ -99,25 +99,41 @@ class EMAQuantizer(nn.Module):
     @torch.no_grad()
     def _start_from(self, flat: Tensor) -> None:
         """k-means on the first batch."""
-        everywhere = torch.ones(len(self.codebook), dtype=torch.bool, device=flat.device)
-        self.codebook.copy_(flat.mean(dim=0, keepdim=True))
-        self._move_onto_badly_represented(flat, everywhere)
+        self._spread_over(flat)
         for _ in range(NUM_KMEANS_ITERATIONS):
             count, total = self._statistics(flat, self._nearest(flat))
             self.codebook.copy_(torch.where(count[:, None] > 0, total / count[:, None].clamp(min=1), self.codebook))
             self._move_onto_badly_represented(flat, count == 0)
-        count, _ = self._statistics(flat, self._nearest(flat))
-        self.cluster_size.copy_(count.clamp(min=1))
-        self.cluster_sum.copy_(self.codebook * self.cluster_size[:, None])
+        # A weight of one vector only: the encoder moves fast at first, and the averages must forget this start quickly.
+        self.cluster_size.fill_(1.0)
+        self.cluster_sum.copy_(self.codebook)
+
+    def _spread_over(self, flat: Tensor) -> None:
+        """k-means++: each code goes onto a vector drawn by its squared distance to the codes before it."""
+        generator = torch.Generator().manual_seed(0)
+        drawn = torch.randint(len(flat), (1,), generator=generator)
+        error = torch.full((len(flat),), torch.inf, device=flat.device)
+        for code in range(len(self.codebook)):
+            self.codebook[code] = flat[drawn.to(flat.device)]
+            error = error.minimum((flat - self.codebook[code]).square().sum(dim=1))
+            drawn = torch.multinomial(error.double().cpu() + 1e-12, 1, generator=generator)
+        if dist.is_available() and dist.is_initialized():
+            dist.broadcast(self.codebook, src=0)
 
     @torch.no_grad()
     def _follow(self, flat: Tensor, codes: Tensor) -> None:
-        """One step of the moving averages, then the revival of dead codes."""
+        """One step of the moving averages, then the revival of dead codes.
+
+        A batch that overflowed is passed over, as the gradient scaler does: its averages would never recover.
+        """
         count, total = self._statistics(flat, codes)
+        if not total.isfinite().all():
+            return
         self.cluster_size.lerp_(count, 1 - self.decay)
         self.cluster_sum.lerp_(total, 1 - self.decay)
         self.num_updates += 1
-        self.codebook.copy_(self.cluster_sum / self.cluster_size[:, None].clamp(min=1e-5))
+        in_use = self.cluster_size[:, None] > 1e-5  # without revival, a dead code keeps its place
+        self.codebook.copy_(torch.where(in_use, self.cluster_sum / self.cluster_size[:, None], self.codebook))
         dead = self.cluster_size < self.revive_below
         if dead.any():
             self._move_onto_badly_represented(flat, dead)
@@ -139,7 +155,10 @@ class EMAQuantizer(nn.Module):
 
     def _apply(self, fn, recurse: bool = True):
         """Moves the buffers to another device, yet keeps them in fp32 when the rest is cast to half precision."""
+        before = {name: getattr(self, name) for name in ("codebook", "cluster_size", "cluster_sum")}
         super()._apply(fn, recurse)
-        for name in ("codebook", "cluster_size", "cluster_sum"):
-            setattr(self, name, getattr(self, name).float())
+        for name, exact in before.items():
+            moved = getattr(self, name)
+            if moved.dtype != torch.float32:  # a cast there and back would have rounded the values
+                setattr(self, name, exact.to(moved.device))
         return self

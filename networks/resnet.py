@@ -50,8 +50,7 @@ class ResNet50(Described, nn.Module):
         """
         state = _read_state(weights)
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
-        wanted = {name: value.shape for name, value in self.resnet.state_dict().items() if not name.startswith("fc.")}
-        found = {name: value.shape for name, value in state.items()}
+        wanted, found = _shapes(self.resnet.state_dict()), _shapes(state)
         if wanted != found:
             wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
             raise ValueError(
@@ -61,12 +60,22 @@ class ResNet50(Described, nn.Module):
         self.resnet.load_state_dict(state, strict=False)
 
 
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    """Of all but the head and the counts of batches, which old files lack."""
+    left_out = ("fc.weight", "fc.bias")
+    return {
+        name: value.shape
+        for name, value in state.items()
+        if name not in left_out and not name.endswith("num_batches_tracked")
+    }
+
+
 def _read_state(weights: str) -> dict[str, Tensor]:
     if weights in torchvision.models.ResNet50_Weights.__members__:
         source = torchvision.models.ResNet50_Weights[weights]
         try:
             return source.get_state_dict(progress=True, check_hash=True)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: the file's hash is wrong
             raise FileNotFoundError(
                 f"The ImageNet weights could not be downloaded ({error}). Without a network, fetch {source.url} "
                 f"elsewhere and pass the file: --model.weights path/to/{Path(source.url).name}; "

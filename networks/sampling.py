@@ -29,7 +29,7 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
+        if not self.temperature >= 0:
             raise ValueError(f"temperature is {self.temperature}, expected 0 or more.")
         if self.top_k is not None and self.top_k < 0:
             raise ValueError(f"top_k is {self.top_k}, expected 0 or more, or none.")
@@ -40,7 +40,8 @@ class Sampling:
         """Logits (batch, num_codes) and uniform numbers (batch,) in [0, 1) → codes (batch,)."""
         if self.temperature == 0:
             return logits.argmax(dim=-1)
-        probabilities, order = (logits.float() / self.temperature).softmax(dim=-1).sort(dim=-1, descending=True)
+        logits = logits.float() - logits.amax(dim=-1, keepdim=True)  # a tiny temperature cannot overflow
+        probabilities, order = (logits / self.temperature).softmax(dim=-1).sort(dim=-1, descending=True)
         if self.top_k:
             probabilities[:, self.top_k :] = 0
         before = probabilities.cumsum(dim=-1) - probabilities
@@ -83,6 +84,9 @@ def sample_codes(
     rows, device = prior.num_rows, labels.device
     scale = prior.top_context.scale if prior.top_context is not None else 1
     stride = max(prior.num_columns // 2 // scale, 1) * scale  # windows start at whole columns of the top grid
+    num_top = -(-num_columns // scale) * (rows // scale)
+    if prior.top_context is not None and top_codes is not None and top_codes.shape[1] < num_top:
+        raise ValueError(f"{num_columns} columns need {num_top} top codes, found {top_codes.shape[1]}.")
     uniforms = torch.stack(
         [torch.rand(num_columns * rows, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     ).to(device)

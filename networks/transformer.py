@@ -69,9 +69,7 @@ class CausalTransformer(nn.Module):
             _Block(width, num_heads, feedforward_width, dropout, layer) for layer in range(num_layers)
         )
         self.norm = nn.LayerNorm(width)
-        half = width // num_heads // 2
-        frequencies = rotary_base ** -(torch.arange(half) / half)
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.rotary_base = rotary_base
         for name, parameter in self.named_parameters():
             if name.endswith("weight") and parameter.dim() == 2:
                 is_branch_end = name.endswith(("attention_out.weight", "shrink.weight"))
@@ -84,10 +82,12 @@ class CausalTransformer(nn.Module):
 
         With a cache, `x` continues what the cache holds: either the cache is empty or `length` is 1.
         """
-        angles = columns.to(self.frequencies.dtype)[:, None] * self.frequencies
+        half = x.shape[-1] // self.num_heads // 2
+        frequencies = self.rotary_base ** -(torch.arange(half, device=x.device) / half)  # fp32 under every precision
+        angles = columns[:, None] * frequencies
         rotation = (angles.cos(), angles.sin())
         for block in self.blocks:
-            if self.activation_checkpointing and self.training:
+            if self.activation_checkpointing and self.training and cache is None:
                 x = checkpoint(block, x, rotation, use_reentrant=False)
             else:
                 x = block(x, rotation, cache)

@@ -55,7 +55,11 @@ class VQVAE2(Described, nn.Module):
         revive_below: float = 0.5,
     ) -> None:
         super().__init__()
-        between = top_stride // bottom_stride
+        between, remainder = divmod(top_stride, bottom_stride)
+        if remainder:
+            raise ValueError(
+                f"top_stride is {top_stride}, expected a power of two times bottom_stride = {bottom_stride}."
+            )
         self.num_codes = num_codes
         self.bottom_stride, self.top_stride = bottom_stride, top_stride
         blocks = (num_residual_blocks, residual_width)
@@ -96,7 +100,9 @@ class VQVAE2(Described, nn.Module):
 
     def decode_codes(self, top_codes: Tensor, bottom_codes: Tensor) -> Tensor:
         """Grids of codes (batch, rows, columns) of both levels → spectrogram; equals `forward` in evaluation mode."""
-        return self.decode(self.quantize_top.embed(top_codes), self.quantize_bottom.embed(bottom_codes))
+        top, bottom = self.quantize_top.embed(top_codes), self.quantize_bottom.embed(bottom_codes)
+        dtype = self.to_top.weight.dtype  # of a network that was cast to half precision, unlike its codebooks
+        return self.decode(top.to(dtype), bottom.to(dtype))
 
 
 class _ResidualBlock(nn.Module):

@@ -147,13 +147,15 @@ def test_a_harmonic_sound_comes_back(reference):
     picture = reference(waveform)
     again = reference.invert(picture)
     assert again.shape == waveform.shape
-    assert convergence_db(reference, picture, again) < -15
+    assert convergence_db(reference, picture, again) < -20
 
 
-def test_iterations_help(reference):
+def test_iterations_and_momentum_help(reference):
     picture = reference(meow(Geometry()))
-    few, more = (reference.invert(picture, num_iterations=number) for number in (1, 16))
-    assert convergence_db(reference, picture, more) < convergence_db(reference, picture, few) - 3
+    options = [(1, 0.99), (16, 0.0), (16, 0.99)]
+    poor, fair, good = (convergence_db(reference, picture, reference.invert(picture, *option)) for option in options)
+    assert good < fair - 2
+    assert fair < poor - 2
 
 
 def test_loudness_comes_back(reference):
@@ -194,6 +196,7 @@ def test_a_picture_gives_the_same_sound_alone_and_in_a_batch(tiny):
 
 
 def test_a_loud_picture_never_clips(tiny):
-    sounds = tiny.invert(torch.stack([torch.ones(1, 32, 32), tiny(noise(TINY.window_samples))]))
+    quiet = noise(TINY.window_samples)
+    sounds = tiny.invert(torch.stack([torch.ones(1, 32, 32), tiny(quiet)]))
     assert sounds[0].abs().max() == pytest.approx(1)
-    assert sounds[1].abs().max() < 0.9  # each row is scaled for itself
+    assert sounds[1].std().item() == pytest.approx(quiet.std().item(), rel=0.1)  # each row is scaled for itself
