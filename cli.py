@@ -120,6 +120,7 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
         sys.argv[1:] = find_configs(sys.argv[1:])
     else:
         args = find_configs(args)
+        warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # main(args) is meant to be called
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
     return Video2AudioCLI(
         args=args,

@@ -1,9 +1,10 @@
 """What happens beside the learning: pictures and sounds of it, its speed, its configuration, stored predictions."""
 
 from callbacks.config_saver import ConfigSaver
+from callbacks.final_validation import FinalValidation
 from callbacks.media_logger import MediaLogger
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.progress_bar import StepProgressBar
 from callbacks.throughput import Throughput
 
-__all__ = ["ConfigSaver", "MediaLogger", "PredictionWriter", "StepProgressBar", "Throughput"]
+__all__ = ["ConfigSaver", "FinalValidation", "MediaLogger", "PredictionWriter", "StepProgressBar", "Throughput"]

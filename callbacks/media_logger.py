@@ -39,7 +39,7 @@ class MediaLogger(Callback):
         """Restores the count."""
         self.num_validations = state_dict["num_validations"]
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Shows the examples where it is their turn; the very first validation is one."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not self.every_n_validations:
             return

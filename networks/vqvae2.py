@@ -72,6 +72,7 @@ class VQVAE2(Described, nn.Module):
         self.quantize_bottom = EMAQuantizer(num_codes, embedding_dim, decay, revive_below)
         self.upsample_top = nn.Sequential(*_upsampling(embedding_dim, embedding_dim, embedding_dim, between))
         self.decoder = _decoder(2 * embedding_dim, in_channels, width, bottom_stride, *blocks)
+        self.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
     def forward(self, spectrogram: Tensor) -> VQVAE2Output:
         """Spectrogram (batch, channels, bins, frames) in [-1, 1] → its reconstruction and codes."""

@@ -1,0 +1,58 @@
+"""One chain of tiny fits, made once and shared: data, the four systems and a video."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from lightning.pytorch.cli import LightningCLI
+
+import cli
+from demo.dataset import make_dataset
+from demo.video import make_video
+
+SYSTEMS = ("vqvae", "top", "bottom", "classifier")
+TINY = Path(__file__).parent / "tiny"
+
+
+@contextmanager
+def working_folder(folder: Path) -> Iterator[Path]:
+    """What a user's shell does: relative paths start at `folder`."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+def run_cli(folder: Path, subcommand: str, system: str, *options: str, logger: str = "false") -> LightningCLI:
+    """`python cli.py <subcommand> --config <system>.yaml` at tiny size, in a folder of its own."""
+    configs = ["--config", f"{system}.yaml", "--config", str(TINY / f"{system}.yaml")]
+    with working_folder(folder):
+        return cli.main([subcommand, *configs, "--trainer.logger", logger, *options])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _offline() -> None:
+    os.environ["WANDB_MODE"] = "offline"
+    os.environ["WANDB_SILENT"] = "true"
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small paired data set."""
+    root = tmp_path_factory.mktemp("project") / "data"
+    make_dataset(root, num_photos=6, num_sounds=6, photo_size=48)
+    return root
+
+
+@pytest.fixture(scope="session")
+def chain(data_root: Path) -> Path:
+    """A project folder in which all four systems are fitted and a silent `clip.mp4` waits for its sound."""
+    folder = data_root.parent
+    for system in SYSTEMS:
+        run_cli(folder, "fit", system)
+    make_video(folder / "clip.mp4", frames_per_second=8, size=(96, 64))
+    return folder
