@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from callbacks import ConfigSaver, MediaLogger, PredictionWriter
+from callbacks import ConfigSaver, LastCheckpoint, MediaLogger, PredictionWriter
 from lightning_modules import System
 from lightning_modules.precision import choose_precision, find_device
 
@@ -23,6 +23,8 @@ class Video2AudioCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Callbacks that every config sets by name, so that an overlay can change one value of them."""
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.link_arguments("checkpoint.dirpath", "last_checkpoint.dirpath")
         parser.add_lightning_class_args(MediaLogger, "media")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
@@ -32,6 +34,8 @@ class Video2AudioCLI(LightningCLI):
         trainer = self._get(self.config, "trainer")
         precision, reason = choose_precision(trainer.precision, find_device(trainer.accelerator))
         trainer.precision = precision
+        if trainer.enable_progress_bar is False:
+            trainer.callbacks = [c for c in trainer.callbacks or [] if not c.class_path.endswith("ProgressBar")]
         if self.subcommand:
             print(reason)
         if not has_wandb_account():
@@ -40,6 +44,8 @@ class Video2AudioCLI(LightningCLI):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Resumes a fit from the newest checkpoint, and evaluates with the best one, unless another is asked for."""
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        if subcommand == "predict":
+            kwargs["return_predictions"] = False  # they are stored one by one; an hour of video fits no memory
         if not isinstance(self.model, System):
             return kwargs
         kwargs["weights_only"] = True
@@ -63,8 +69,13 @@ def has_wandb_account() -> bool:
     """Whether W&B will find a key without asking for one."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
+    files = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators("api.wandb.ai") is not None
+        return any(
+            netrc.netrc(file).authenticators("api.wandb.ai") is not None
+            for file in files
+            if file is not None and Path(file).is_file()
+        )
     except (OSError, netrc.NetrcParseError):
         return False
 
@@ -98,7 +109,10 @@ def _find_config(name: str, system: str | None, folder: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    known = sorted({path.name for path in folder.glob("*.yaml")} | {f"{path.name}.yaml" for path in folder.glob("*/")})
+    known = sorted(
+        {path.name for path in folder.glob("*.yaml")}
+        | {f"{path.name}.yaml" for path in folder.iterdir() if path.is_dir()}
+    )
     raise FileNotFoundError(
         f"There is no config {name}: looked for {' and '.join(map(str, candidates))}. "
         f"Shipped configs: {', '.join(known)} (those of folders come after a system's own)."

@@ -2,9 +2,18 @@
 
 from callbacks.config_saver import ConfigSaver
 from callbacks.final_validation import FinalValidation
+from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.media_logger import MediaLogger
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.progress_bar import StepProgressBar
 from callbacks.throughput import Throughput
 
-__all__ = ["ConfigSaver", "FinalValidation", "MediaLogger", "PredictionWriter", "StepProgressBar", "Throughput"]
+__all__ = [
+    "ConfigSaver",
+    "FinalValidation",
+    "LastCheckpoint",
+    "MediaLogger",
+    "PredictionWriter",
+    "StepProgressBar",
+    "Throughput",
+]

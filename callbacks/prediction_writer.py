@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from media.pictures import draw_grids, write_png
@@ -64,7 +65,7 @@ class PredictionWriter(BasePredictionWriter):
         temporary.replace(path)
         if self.overview:
             write_png(self.output_dir / "overview.png", draw_grids(self.overview))
-        table = Table(*self.rows[0], title=f"{len(self.rows)} predictions, also in {path}")
+        table = Table(*map(escape, self.rows[0]), title=f"{len(self.rows)} predictions, also in {path}")
         for row in self.rows[:20]:
-            table.add_row(*map(str, row.values()))
+            table.add_row(*(escape(str(value)) for value in row.values()))
         Console().print(table)

@@ -31,9 +31,9 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts the batch, and logs every `trainer.log_every_n_steps` batches."""
+        """Counts the batch, and logs every `trainer.log_every_n_steps` steps."""
         self._num_samples += len(batch["label"])
-        if (batch_idx + 1) % trainer.log_every_n_steps:
+        if not trainer.log_every_n_steps or trainer.global_step % trainer.log_every_n_steps:
             return
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)

@@ -178,7 +178,7 @@ class CodesDataModule(PairedDataModule):
     def _cache_path(self, files: list[SoundFile]) -> Path:
         key = {
             "vqvae": fingerprint(self.vqvae.network.state_dict()),
-            "sounds": [(file.name, file.part, file.num_samples) for file in files],
+            "sounds": [(file.cache_path.name, file.name, file.part) for file in files],  # the path holds the version,
             "augmentation": (self.seed, self.gain_db, self.num_augmentations, WINDOWS_PER_LENGTH),
         }
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]

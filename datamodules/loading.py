@@ -115,7 +115,7 @@ def training_loader(
 def evaluation_loader(dataset: Dataset, batch_size: int, num_workers: int) -> DataLoader:
     """The loader for validation, test and prediction: every sample once, in order; arguments as `training_loader`."""
     sampler = DistributedSampler(dataset, shuffle=False) if _is_distributed() else None
-    return DataLoader(dataset, batch_size, sampler=sampler, **_worker_options(num_workers))
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_options(num_workers))
 
 
 def _worker_options(num_workers: int) -> dict[str, Any]:

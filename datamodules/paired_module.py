@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -58,9 +59,15 @@ class PairedDataModule(LightningDataModule):
         return list(self.examples(self.val_set, num_examples))
 
     def examples(self, dataset: Dataset, num_examples: int) -> Subset:
-        """Items at even distances: a dataset is in the order of its classes."""
-        num_examples = min(num_examples, len(dataset))
-        return Subset(dataset, [len(dataset) * i // num_examples for i in range(num_examples)])
+        """As many items of each class, at even distances among its own."""
+        labels = np.asarray(dataset.labels)
+        classes = np.unique(labels)
+        chosen: list[int] = []
+        for number, label in enumerate(classes):
+            own = np.flatnonzero(labels == label)
+            share = min(len(own), (num_examples + len(classes) - 1 - number) // len(classes))
+            chosen += [int(own[len(own) * i // share]) for i in range(share)]
+        return Subset(dataset, chosen)
 
     def state_dict(self) -> dict[str, Any]:
         """The class list and the split, as plain data."""

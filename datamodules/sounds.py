@@ -154,6 +154,7 @@ class Windows(Dataset):
         self.window_samples = window_samples
         self.hop_samples = hop_samples or window_samples
         self.windows = [(file, start) for file in files for start in self._audible_starts(file)]
+        self.labels = [file.label for file, _ in self.windows]
 
     def __len__(self) -> int:
         return len(self.windows)

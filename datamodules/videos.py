@@ -1,6 +1,7 @@
 """The videos and photos that are to be given a sound."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.paired_root import natural_key
 from datamodules.photos import evaluation_transform
 from media.video_files import PHOTO_SUFFIXES, VIDEO_SUFFIXES, probe_video, read_frames, read_photo
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning moves batches to the device field by field
 class Clip:
     """A video, or a photo, and the way to its frames.
 
@@ -71,7 +73,10 @@ class VideoDataModule(LightningDataModule):
         for given in map(Path, self.inputs):
             if given.is_dir():
                 known = VIDEO_SUFFIXES | PHOTO_SUFFIXES
-                found = sorted(path for path in given.iterdir() if path.suffix.lower() in known)
+                found = sorted(
+                    (path for path in given.iterdir() if path.suffix.lower() in known and _is_visible_file(path)),
+                    key=lambda path: natural_key(path.name),
+                )
                 if not found:
                     raise FileNotFoundError(f"The folder {given} holds no video and no photo.")
                 files += found
@@ -79,8 +84,23 @@ class VideoDataModule(LightningDataModule):
                 files.append(given)
             else:
                 raise FileNotFoundError(f"There is no file {given}.")
+        for name, count in Counter(map(_output_name, files)).items():
+            if count > 1:
+                same = ", ".join(str(path) for path in files if _output_name(path) == name)
+                raise ValueError(f"The outputs for {same} would have one name. Give them one after the other.")
         return files
 
     def _clip(self, path: Path) -> Clip:
-        is_photo = path.suffix.lower() in PHOTO_SUFFIXES - {".gif"}
-        return Clip(path, None if is_photo else probe_video(path).duration_s, self.frames_per_second)
+        return Clip(path, None if _is_photo(path) else probe_video(path).duration_s, self.frames_per_second)
+
+
+def _is_photo(path: Path) -> bool:
+    return path.suffix.lower() in PHOTO_SUFFIXES - {".gif"}
+
+
+def _output_name(path: Path) -> tuple[str, bool]:
+    return path.stem, _is_photo(path)
+
+
+def _is_visible_file(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")

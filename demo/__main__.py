@@ -39,7 +39,7 @@ def main() -> None:
     print(
         f"\nDone in {time.monotonic() - started_at:.0f} s. Look at, and listen to:\n"
         "  outputs/demo.mp4                           the video, now with sound\n"
-        "  outputs/demo.png                           the spectrogram of its sound\n"
+        "  outputs/demo_spectrogram.png               the spectrogram of its sound\n"
         "  outputs/demo/reconstructions/overview.png  held-out sounds beside their reconstructions\n"
         "  outputs/demo/training/                     what the models made while they learned\n"
         f"  {VIDEO}              the silent video that went in"

@@ -24,8 +24,11 @@ def load(path: str | Path, config: str | None = None) -> System:
     """
     checkpoint = read_checkpoint(path, config)
     stored = checkpoint[CHECKPOINT_KEY]
-    system = build(stored["system"])
-    system.load_state_dict(checkpoint["state_dict"])
+    try:
+        system = build(stored["system"])
+        system.load_state_dict(checkpoint["state_dict"])
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not fit this version of the project: {error}") from error
     system.facts = stored["facts"]
     return system.eval().requires_grad_(False)
 

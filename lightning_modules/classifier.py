@@ -52,10 +52,9 @@ class Classifier(System):
         )
         self.confusion_matrix: Tensor | None = None
 
-    def setup(self, stage: str) -> None:
-        """Loads the pretrained weights where a fit starts; a checkpoint that is resumed from replaces them."""
-        super().setup(stage)
-        if stage == "fit" and self.weights:
+    def on_fit_start(self) -> None:
+        """Loads the pretrained weights where a fit starts anew; where it is resumed, the checkpoint holds them."""
+        if self.weights and not self.trainer.ckpt_path:
             self.network.load_pretrained(self.weights)
 
     def optimizer_groups(self) -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""What `predict` gives: each result knows how it is stored and what stands about it in the summary."""
+"""What `predict` gives: each result knows how it is stored and what stands about it in the summary.
+
+The classes are not frozen: Lightning moves what `Trainer.predict` returns to the CPU, field by field.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +22,7 @@ class Prediction(Protocol):
         """Store the result below `folder`; gives its row of the summary table."""
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
 class SoundPrediction:
     """A generated or reconstructed sound, with its spectrogram beside the one it was made from.
 
@@ -43,7 +46,7 @@ class SoundPrediction:
         return {"name": self.name, "class": self.label, "sound": str(sound), "picture": str(picture)}
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
 class CodesPrediction:
     """Sampled top codes, as a grid of numbers and as a picture of their coarse sound.
 
@@ -68,7 +71,7 @@ class CodesPrediction:
         return {"name": self.name, "class": self.label, "codes": str(codes), "picture": str(picture)}
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
 class LabelPrediction:
     """What is seen in a photo: a probability for each class."""
 
@@ -81,7 +84,7 @@ class LabelPrediction:
         return {"photo": self.path, "class": best} | {name: f"{p:.4f}" for name, p in self.probabilities.items()}
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
 class VideoPrediction:
     """A video, or a photo, with its sound.
 
@@ -113,6 +116,6 @@ class VideoPrediction:
         else:
             mux_sound(self.path, waveform, self.sample_rate_hz, output, metadata={"comment": f"seed={self.seed}"})
         scenes = ", ".join(f"{start:.1f}-{end:.1f} s {label}" for start, end, label in self.scenes)
-        picture = folder / f"{stem}.png"
+        picture = folder / f"{stem}_{'photo_' if self.is_photo else ''}spectrogram.png"
         write_png(picture, draw_grids([[(f"{self.path.name}: {scenes}", self.spectrogram)]]))
         return {"input": str(self.path), "output": str(output), "picture": str(picture), "scenes": scenes}

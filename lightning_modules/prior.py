@@ -52,6 +52,14 @@ class Prior(System):
                 f"The {self.level} prior is made for grids of {found[0]} (num_rows, num_columns) and {found[1]} codes, "
                 f"and the VQ-VAE gives grids of {wanted[0]} and {wanted[1]} codes."
             )
+        if (context := self.network.top_context) is not None:
+            wanted = vqvae.geometry.top_stride // vqvae.geometry.bottom_stride, vqvae.network.num_codes
+            found = context.scale, context.embedding.num_embeddings
+            if wanted != found:
+                raise ValueError(
+                    f"(scale, num_codes) of the top context is {found} in the {self.level} prior, and the VQ-VAE "
+                    f"needs {wanted}."
+                )
 
     @property
     def vqvae(self) -> Any:

@@ -51,7 +51,7 @@ class System(Described, LightningModule):
             ValueError: where the network is made for another number of classes than the data have.
         """
         if getattr(self.trainer, "datamodule", None) is not None:
-            self.facts = self.trainer.datamodule.facts()
+            self.facts = {name: fact for name, fact in self.trainer.datamodule.facts().items() if fact}
             num_classes = getattr(self.network, "num_classes", len(self.classes))
             if num_classes != len(self.classes):
                 raise ValueError(
@@ -77,6 +77,7 @@ class System(Described, LightningModule):
         check_equal("network", stored["system"]["init_args"]["network"], self.describe()["init_args"]["network"])
         for name in stored["facts"].keys() & self.facts.keys() - {"split"}:
             check_equal(name, stored["facts"][name], self.facts[name])
+        self.facts = stored["facts"] | self.facts
 
     def optimizer_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for AdamW."""
@@ -133,7 +134,8 @@ class System(Described, LightningModule):
 
     def _log_figures(self, stage: str) -> None:
         figures = self.compute_figures(self.held_out[stage])
-        self.log_dict({f"{stage}/{name}": value for name, value in figures.items()}, sync_dist=True)
+        for name, value in figures.items():
+            self.log(f"{stage}/{name}", value, prog_bar=name in ("loss", "accuracy"), sync_dist=True)
         for metric in self.held_out[stage].values():
             metric.reset()
 

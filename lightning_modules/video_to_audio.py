@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
+from rich.markup import escape
 from rich.progress import Progress
 from torch import Tensor
 
@@ -142,7 +143,7 @@ class VideoToAudio(LightningModule):
         scene_number: int,
         top_codes: Tensor | None = None,
     ) -> Tensor:
-        task = progress.add_task(f"{level} codes, {self.classes[int(labels[0])]}", total=num_columns)
+        task = progress.add_task(escape(f"{level} codes, {self.classes[int(labels[0])]}"), total=num_columns)
         seeds = [
             int(np.random.SeedSequence([self.seed + variant, scene_number, LEVELS[level]]).generate_state(1)[0])
             for variant in range(len(labels))

@@ -30,7 +30,7 @@ def draw_grids(rows: list[list[tuple[str, ArrayLike]]], value_range: tuple[float
             axis.imshow(
                 np.asarray(grid), origin="lower", aspect="auto", cmap="magma", vmin=value_range[0], vmax=value_range[1]
             )
-            axis.set_title(title, fontsize=9)
+            axis.set_title(title, fontsize=9, parse_math=False)
     return _render(figure)
 
 
@@ -41,8 +41,8 @@ def draw_confusion_matrix(matrix: ArrayLike, classes: list[str]) -> np.ndarray:
     figure = Figure(figsize=(size, size), dpi=100, layout="constrained")
     axis = figure.subplots()
     axis.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right", parse_math=False)
+    axis.set_yticks(range(len(classes)), classes, parse_math=False)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     for true, row in enumerate(matrix):

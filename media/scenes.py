@@ -54,7 +54,7 @@ def find_scenes(
     ends_s = [*times_s[1:].tolist(), duration_s]
     runs: list[list[int]] = []  # [label, first frame, last frame]
     for frame, label in enumerate(labels.tolist()):
-        is_short = runs and ends_s[runs[-1][2]] - times_s[runs[-1][1]] < min_scene_s
+        is_short = runs and ends_s[runs[-1][2]] - times_s[runs[-1][1]] < min_scene_s - 1e-6
         if runs and runs[-1][0] != label and is_short:
             _, first, _ = runs.pop()
             if runs:
@@ -65,8 +65,9 @@ def find_scenes(
             runs[-1][2] = frame
         else:
             runs.append([label, runs[-1][2] + 1 if runs else 0, frame])
-    if len(runs) > 1 and duration_s - times_s[runs[-1][1]] < min_scene_s:
-        _, _, runs[-2][2] = runs.pop()
+    if len(runs) > 1 and duration_s - times_s[runs[-1][1]] < min_scene_s - 1e-6:
+        last = runs.pop()[2]
+        runs[-1][2] = last
     return [_scene(label, first, last, times_s, ends_s, probabilities) for label, first, last in runs]
 
 

@@ -29,7 +29,7 @@ class CodePerplexity(Metric):
     def __init__(self, num_codes: int, num_classes: int) -> None:
         super().__init__()
         for name, size in (("nats", num_classes), ("num_predicted", num_classes), ("counts", num_codes)):
-            zeros = torch.zeros(size, dtype=torch.double if name == "nats" else torch.long)
+            zeros = torch.zeros(size, dtype=torch.float if name == "nats" else torch.long)
             self.add_state(name, zeros, dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, codes: Tensor, labels: Tensor) -> None:

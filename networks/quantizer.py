@@ -116,7 +116,7 @@ class EMAQuantizer(nn.Module):
         for code in range(len(self.codebook)):
             self.codebook[code] = flat[drawn.to(flat.device)]
             error = error.minimum((flat - self.codebook[code]).square().sum(dim=1))
-            drawn = torch.multinomial(error.double().cpu() + 1e-12, 1, generator=generator)
+            drawn = torch.multinomial(error.cpu().double() + 1e-12, 1, generator=generator)
         if dist.is_available() and dist.is_initialized():
             dist.broadcast(self.codebook, src=0)
 
@@ -146,7 +146,7 @@ class EMAQuantizer(nn.Module):
         if num_chosen == 0:
             return
         generator = torch.Generator().manual_seed(int(self.num_updates))
-        weights = self._squared_error(flat).double().cpu() + 1e-12
+        weights = self._squared_error(flat).cpu().double() + 1e-12
         drawn = torch.multinomial(weights, num_chosen, replacement=len(weights) < num_chosen, generator=generator)
         vectors = flat[drawn.to(flat.device)]
         if dist.is_available() and dist.is_initialized():

@@ -57,7 +57,7 @@ def test_a_video_goes_in_and_the_same_video_with_sound_comes_out(chain: Path, tm
         picture_s = float(container.streams.video[0].duration * container.streams.video[0].time_base)
     assert sound_seconds(output) == pytest.approx(picture_s, abs=0.025)
     assert (chain / "clip.mp4").read_bytes() == before
-    assert (tmp_path / "clip.png").exists()
+    assert (tmp_path / "clip_spectrogram.png").exists()
     assert "clip.mp4" in (tmp_path / "predictions.csv").read_text()
     assert not list(tmp_path.glob(".*")), "no half-written file is left"
 
