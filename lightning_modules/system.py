@@ -12,7 +12,13 @@ from networks import Described
 
 CHECKPOINT_KEY = "video2audio"
 HELD_OUT = ("val", "test")
-CHANGEABLE = {"dropout", "activation_checkpointing", "decay", "revive_below"}  # leave the meaning of weights alone
+CHANGEABLE = {
+    "dropout",
+    "bottom_dropout",
+    "activation_checkpointing",
+    "decay",
+    "revive_below",
+}  # leave the meaning of weights alone
 
 
 class System(Described, LightningModule):

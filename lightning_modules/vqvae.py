@@ -111,16 +111,8 @@ class VQVAE(System):
         return self.network.decode_codes(top, bottom).float()
 
     def decode_coarsely(self, top_codes: Tensor) -> Tensor:
-        """A blurred spectrogram from top codes alone: every bottom vector is the codebook's mean by use.
-
-        To look at what the top prior says before there is a bottom prior.
-        """
-        quantizer = self.network.quantize_bottom
-        mean = (quantizer.cluster_size[:, None] * quantizer.codebook).sum(0) / quantizer.cluster_size.sum()
-        top = self.network.quantize_top.embed(unflatten_codes(top_codes, self.geometry.top_shape[0]))
-        scale = self.geometry.top_stride // self.geometry.bottom_stride
-        shape = (len(top), -1, top.shape[-2] * scale, top.shape[-1] * scale)
-        return self.network.decode(top, mean[None, :, None, None].expand(shape)).float()
+        """Flattened top codes of any length → a coarse spectrogram: what the top prior says, on its own."""
+        return self.network.decode_top_codes(unflatten_codes(top_codes, self.geometry.top_shape[0])).float()
 
     def codebooks(self) -> dict[str, Tensor]:
         """Both codebooks, for their fingerprint."""

@@ -36,6 +36,9 @@ class VQVAE2(Described, nn.Module):
         bottom_stride: bins, and frames, that share a bottom code; a power of two.
         top_stride: the same for top codes; a power of two times `bottom_stride`.
         decay, revive_below: of the codebooks, see `EMAQuantizer`.
+        bottom_dropout: fraction of the training examples whose bottom level is withheld from the decoder. Without it
+            the finer level learns everything and the top codes carry nothing, so that there is nothing for a top
+            prior to say; with it the top codes alone give a coarse sound (`decode_top_codes`).
 
     Source: A. Razavi, A. van den Oord, O. Vinyals, "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019,
     arXiv 1906.00446, section 3.1 and figure 2a.
@@ -53,8 +56,12 @@ class VQVAE2(Described, nn.Module):
         top_stride: int = 8,
         decay: float = 0.99,
         revive_below: float = 0.5,
+        bottom_dropout: float = 0.2,
     ) -> None:
         super().__init__()
+        if not 0 <= bottom_dropout < 1:
+            raise ValueError(f"bottom_dropout is {bottom_dropout}, expected from 0 to below 1.")
+        self.bottom_dropout = bottom_dropout
         between, remainder = divmod(top_stride, bottom_stride)
         if remainder:
             raise ValueError(
@@ -77,7 +84,11 @@ class VQVAE2(Described, nn.Module):
     def forward(self, spectrogram: Tensor) -> VQVAE2Output:
         """Spectrogram (batch, channels, bins, frames) in [-1, 1] → its reconstruction and codes."""
         top, bottom = self.encode(spectrogram)
-        return VQVAE2Output(self.decode(top.vectors, bottom.vectors), top, bottom)
+        bottom_quantized = bottom.vectors
+        if self.training and self.bottom_dropout:
+            is_kept = torch.rand(len(spectrogram), 1, 1, 1, device=spectrogram.device) >= self.bottom_dropout
+            bottom_quantized = bottom_quantized * is_kept
+        return VQVAE2Output(self.decode(top.vectors, bottom_quantized), top, bottom)
 
     def encode(self, spectrogram: Tensor) -> tuple[Quantized, Quantized]:
         """Spectrogram → (top, bottom), with (bins / stride) × (frames / stride) codes each.
@@ -104,6 +115,13 @@ class VQVAE2(Described, nn.Module):
         top, bottom = self.quantize_top.embed(top_codes), self.quantize_bottom.embed(bottom_codes)
         dtype = self.to_top.weight.dtype  # of a network that was cast to half precision, unlike its codebooks
         return self.decode(top.to(dtype), bottom.to(dtype))
+
+    def decode_top_codes(self, top_codes: Tensor) -> Tensor:
+        """Grid of top codes (batch, rows, columns) → a coarse spectrogram, as where the bottom level is withheld."""
+        top = self.quantize_top.embed(top_codes).to(self.to_top.weight.dtype)
+        scale = self.top_stride // self.bottom_stride
+        nothing = top.new_zeros(*top.shape[:2], top.shape[2] * scale, top.shape[3] * scale)
+        return self.decode(top, nothing)
 
 
 class _ResidualBlock(nn.Module):

@@ -43,7 +43,13 @@ class TinyResNet50(ResNet50):
 def tiny_vqvae(**options: Any) -> VQVAE:
     """In training mode, with codebooks that no k-means has touched."""
     network = VQVAE2(
-        width=16, num_residual_blocks=1, residual_width=8, embedding_dim=8, num_codes=NUM_CODES, revive_below=0.0
+        width=16,
+        num_residual_blocks=1,
+        residual_width=8,
+        embedding_dim=8,
+        num_codes=NUM_CODES,
+        revive_below=0.0,
+        bottom_dropout=0.0,
     )
     return VQVAE(network, GEOMETRY, warmup_steps=0, **options)
 

@@ -130,3 +130,26 @@ def test_a_size_that_does_not_divide_is_refused(network, num_bins, num_frames):
 def test_strides_that_no_halving_gives_are_refused(bottom_stride, top_stride):
     with pytest.raises(ValueError, match="power of two"):
         tiny_vqvae(bottom_stride=bottom_stride, top_stride=top_stride)
+
+
+@torch.no_grad()
+def test_where_the_bottom_level_is_withheld_the_top_codes_alone_are_decoded():
+    torch.manual_seed(0)
+    network = tiny_vqvae(bottom_dropout=0.5, revive_below=0.0, decay=1.0)
+    network(spectrograms())
+    batch = spectrograms(batch_size=16)
+    output = network.train()(batch)
+    alone = network.decode_top_codes(output.top.codes)
+    both = network.decode_codes(output.top.codes, output.bottom.codes)
+    is_alone = torch.isclose(output.reconstruction, alone, atol=1e-5).flatten(1).all(dim=1)
+    is_both = torch.isclose(output.reconstruction, both, atol=1e-5).flatten(1).all(dim=1)
+    assert 0 < is_alone.sum() < 16
+    assert torch.equal(is_alone, ~is_both)
+    output = network.eval()(batch)
+    torch.testing.assert_close(output.reconstruction, both)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_a_bottom_dropout_outside_its_range_is_refused(value):
+    with pytest.raises(ValueError, match=rf"bottom_dropout is {value}, expected from 0 to below 1"):
+        tiny_vqvae(bottom_dropout=value)
