@@ -34,6 +34,49 @@ def draw_grids(rows: list[list[tuple[str, ArrayLike]]], value_range: tuple[float
     return _render(figure)
 
 
+def draw_film(
+    frames: list[np.ndarray],
+    spectrogram: ArrayLike,
+    scenes: list[tuple[float, float, str]],
+    sample_rate_hz: int,
+) -> np.ndarray:
+    """Frames of a video over the spectrogram of its sound, on one axis of time.
+
+    Args:
+        frames: (height, width, 3) uint8, evenly spaced over the video.
+        spectrogram: (bins, frames) in [-1, 1].
+        scenes: start and end in seconds and name of each.
+        sample_rate_hz: of the sound; half of it is the highest frequency.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    figure = Figure(figsize=(10, 4.4), dpi=100, layout="constrained")
+    film, sound = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.6])
+    end_s = scenes[-1][1]
+    for index, frame in enumerate(frames):
+        film.imshow(frame, extent=(index * end_s / len(frames), (index + 1) * end_s / len(frames), 0, 1), aspect="auto")
+    film.set_yticks([])
+    sound.imshow(
+        np.asarray(spectrogram),
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=-1,
+        vmax=1,
+        extent=(0, end_s, 0, sample_rate_hz / 2000),
+    )
+    for start_s, stop_s, name in scenes:
+        film.text((start_s + stop_s) / 2, 1.04, name, ha="center", fontsize=10, parse_math=False)
+        for axis in (film, sound):
+            axis.axvline(start_s, color="white", linewidth=1)
+    film.set_xlim(0, end_s)
+    film.set_ylim(0, 1)
+    sound.set_xlabel("seconds")
+    sound.set_ylabel("kHz")
+    return _render(figure)
+
+
 def draw_confusion_matrix(matrix: ArrayLike, classes: list[str]) -> np.ndarray:
     """Counts with true classes down and predicted classes across → (height, width, 3) uint8."""
     matrix = np.asarray(matrix)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media.pictures import draw_confusion_matrix, draw_grids, write_png
+from media.pictures import draw_confusion_matrix, draw_film, draw_grids, write_png
 
 
 def brightness(picture: np.ndarray) -> np.ndarray:
@@ -75,3 +75,14 @@ def test_a_png_appears_complete_or_not_at_all(tmp_path):
     assert [path.name for path in (tmp_path / "new/folder").iterdir()] == ["a.png"]
     with Image.open(tmp_path / "new/folder/a.png") as written:
         assert np.array_equal(np.asarray(written), picture)
+
+
+def test_a_film_shows_its_frames_above_the_sound_at_their_times():
+    red, green = (np.full((60, 80, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 255, 0)))
+    scenes = [(0.0, 1.0, "cat $5"), (1.0, 2.0, "silence")]
+    picture = draw_film([red, green], np.full((8, 20), -1.0), scenes, sample_rate_hz=8000).astype(int)
+    is_red = (picture == (255, 0, 0)).all(axis=2)
+    is_green = (picture == (0, 255, 0)).all(axis=2)
+    assert is_red.sum() == pytest.approx(is_green.sum(), rel=0.05)
+    assert np.flatnonzero(is_red.any(axis=0)).max() < np.flatnonzero(is_green.any(axis=0)).min()
+    assert np.flatnonzero(is_red.any(axis=1)).max() < picture.shape[0] / 2
