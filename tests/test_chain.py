@@ -109,6 +109,7 @@ def test_the_priors_have_the_split_of_their_vqvae(chain: Path) -> None:
     assert systems["bottom"].facts["split"] == split
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_the_same_command_goes_on_where_the_last_fit_stopped(
     chain: Path, tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
