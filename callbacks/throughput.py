@@ -22,6 +22,7 @@ class Throughput(Callback):
         self._num_samples = 0
         self._seconds = 0.0
         self._started_at: float | None = None
+        self._logged_step = 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Starts the clock where it stands still."""
@@ -33,8 +34,10 @@ class Throughput(Callback):
     ) -> None:
         """Counts the batch, and logs every `trainer.log_every_n_steps` steps."""
         self._num_samples += len(batch["label"])
-        if not trainer.log_every_n_steps or trainer.global_step % trainer.log_every_n_steps:
+        is_due = trainer.log_every_n_steps and trainer.global_step % trainer.log_every_n_steps == 0
+        if not is_due or trainer.global_step == self._logged_step:  # with accumulation a step has several batches
             return
+        self._logged_step = trainer.global_step
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
         self._stop_clock()

@@ -178,13 +178,14 @@ class CodesDataModule(PairedDataModule):
     def _cache_path(self, files: list[SoundFile]) -> Path:
         key = {
             "vqvae": fingerprint(self.vqvae.network.state_dict()),
+            "geometry": self.vqvae.geometry.as_dict(),
             "sounds": [(file.cache_path.name, file.name, file.part) for file in files],  # the path holds the version,
             "augmentation": (self.seed, self.gain_db, self.num_augmentations, WINDOWS_PER_LENGTH),
         }
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
         return Path(self.cache_dir) / root_key(self.root) / f"codes_{digest}.npz"
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _encode(self, files: list[SoundFile], part: str) -> dict[str, np.ndarray]:
         chosen = [file for file in files if file.part == part]
         window_samples = self.vqvae.geometry.window_samples

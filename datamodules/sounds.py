@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from datamodules.loading import SampleKey, sample_generator, sample_key
+from datamodules.loading import SampleKey, evaluation_loader, sample_generator, sample_key
 from datamodules.paired_module import PairedDataModule
 from datamodules.paired_root import (
     check_num_classes,
@@ -190,6 +190,7 @@ class SpectrogramDataModule(PairedDataModule):
         cache_dir: folder for decoded sounds and the split.
         gain_db: training windows are made louder or softer by up to this; 0 leaves them as they are.
         num_candidate_crops: see `TrainingCrops`.
+        num_predictions: windows of the test sounds, spread over the classes, that `predict` works on; None for all.
     """
 
     def __init__(
@@ -203,6 +204,7 @@ class SpectrogramDataModule(PairedDataModule):
         cache_dir: str = "cache",
         gain_db: float = 6.0,
         num_candidate_crops: int = 4,
+        num_predictions: int | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, seed)
         self.geometry = geometry
@@ -211,6 +213,13 @@ class SpectrogramDataModule(PairedDataModule):
         self.cache_dir = cache_dir
         self.gain_db = gain_db
         self.num_candidate_crops = num_candidate_crops
+        self.num_predictions = num_predictions
+
+    def predict_dataloader(self) -> DataLoader:
+        if self.num_predictions is None:
+            return self.test_dataloader()
+        chosen = self.examples(self.test_set, self.num_predictions)
+        return evaluation_loader(chosen, self.batch_size, self.num_workers)
 
     def facts(self) -> dict[str, Any]:
         """Classes, split and geometry."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
@@ -66,6 +67,15 @@ class Classifier(System):
                 chosen = [parameter for parameter in group["params"] if (id(parameter) in head) == is_head]
                 groups.append(group | {"params": chosen, "lr": self.learning_rate * rate})
         return groups
+
+    def on_train_start(self) -> None:
+        """Says so where the fit ends before the backbone is freed."""
+        batches = self.trainer.num_training_batches * self.frozen_epochs
+        if 0 < self.trainer.max_steps <= batches // self.trainer.accumulate_grad_batches:
+            rank_zero_info(
+                f"Only the head will learn: the {self.frozen_epochs} frozen epochs outlast the "
+                f"{self.trainer.max_steps} steps of the fit. Lower --model.frozen_epochs, or raise --trainer.max_steps."
+            )
 
     @property
     def is_frozen(self) -> bool:

@@ -1,5 +1,6 @@
 """The composite: from a video to its sound, by four trained models."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -188,5 +189,6 @@ def check_fit(systems: dict[str, System], paths: dict[str, str]) -> None:
             if found != expected[fact]:
                 raise ValueError(
                     f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
-                    f"in {paths[name]}. Fit {name} again: python cli.py fit --config {name}.yaml"
+                    f"in {paths[name]}. Move {Path(paths[name]).parent} away and run: "
+                    f"python cli.py fit --config {name}.yaml"
                 )

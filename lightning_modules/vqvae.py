@@ -90,7 +90,7 @@ class VQVAE(System):
         waveforms = self.spectrogram.invert(reconstruction)
         return [
             SoundPrediction(
-                name=f"reconstruction_{index:04d}",
+                name=f"reconstruction_{self.classes[label]}_{index:04d}",
                 label=self.classes[label],
                 waveform=waveforms[i],
                 sample_rate_hz=self.geometry.sample_rate_hz,
