@@ -122,13 +122,18 @@ def test_the_recogniser_knows_unseen_synthetic_sounds(systems: dict, recogniser:
     assert right.mean() >= 0.95
 
 
+def demo_sampling() -> Sampling:
+    """Temperature and the like, as the demo gives its video a sound."""
+    return cli.main(["--config", "video2audio.yaml", "--config", "demo.yaml"], run=False).model.sampling
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("label", range(len(LABELS)), ids=LABELS)
 def test_generated_sounds_are_recognised(systems: dict, recogniser: nn.Module, label: int) -> None:
     vqvae, top, bottom = systems["vqvae"], systems["top"].network, systems["bottom"].network
     labels = torch.full((NUM_GENERATED,), label)
     seeds = list(range(NUM_GENERATED))
-    sampling = Sampling(top_p=0.95)
+    sampling = demo_sampling()
     top_codes = sample_codes(top, labels, top.num_columns, seeds, sampling)
     bottom_codes = sample_codes(bottom, labels, bottom.num_columns, [s + 1000 for s in seeds], sampling, top_codes)
     waveforms = vqvae.spectrogram.invert(vqvae.decode(top_codes, bottom_codes))
