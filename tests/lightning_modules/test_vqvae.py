@@ -103,7 +103,7 @@ def test_held_out_figures_are_those_of_all_codes_at_once(vqvae):
 def test_predictions_are_reconstructions_of_each_sound(vqvae):
     (first, second) = tiny_trainer().predict(vqvae, sound_data())
     predictions = first + second
-    assert [p.name for p in predictions] == [f"reconstruction_{i:04d}" for i in range(8)]
+    assert [p.name for p in predictions] == [f"reconstruction_{CLASSES[i % 2]}_{i:04d}" for i in range(8)]
     assert [p.label for p in predictions] == CLASSES * 4
     original = vqvae.spectrogram(tiny_sounds()["waveform"])
     for index, prediction in enumerate(predictions):
