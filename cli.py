@@ -2,44 +2,111 @@
 
 import netrc
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+import wandb
+import yaml
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 
-from callbacks import ConfigSaver, LastCheckpoint, MediaLogger, PredictionWriter
+from callbacks import BestCheckpoint, ConfigSaver, MediaLogger, PredictionWriter, Session, SessionEnd
+from callbacks.wandb_run import ARTIFACT_PREFIX, fetch_artifact, keep_run_id
 from lightning_modules import System
+from lightning_modules.checkpoint_io import DurableCheckpointIO
 from lightning_modules.precision import choose_precision, find_device
+from lightning_modules.resuming import (
+    LAST,
+    ResumePoint,
+    begin_anew,
+    changes,
+    find_checkpoint,
+    newest_resume_point,
+    read_resume_point,
+)
 
 CONFIGS = Path(__file__).parent / "configs"
+say = rank_zero_only(print)
 
 
 class Video2AudioCLI(LightningCLI):
-    """LightningCLI with the project's defaults: precision by device, resuming, W&B offline without an account."""
+    """LightningCLI with the project's defaults: precision by device, resuming, W&B offline without an account.
+
+    Args:
+        typed: the arguments as the user typed them, for the command that goes on.
+    """
+
+    def __init__(self, *args: Any, typed: list[str], **kwargs: Any) -> None:
+        self.typed = typed
+        super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Callbacks that every config sets by name, so that an overlay can change one value of them."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
-        parser.link_arguments("checkpoint.dirpath", "last_checkpoint.dirpath")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Session, "session")
+        parser.link_arguments("checkpoint.dirpath", "session.dirpath")
         parser.add_lightning_class_args(MediaLogger, "media")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
+        parser.add_argument(
+            "--fresh", type=bool, default=False, help="Begin a fit anew; what it has written before is moved aside."
+        )
+        parser.add_argument(
+            "--earlier_outputs",
+            type=list[str],
+            default=["/kaggle/input"],
+            help="Folders in which, at any depth, checkpoints are looked for that are not here.",
+        )
 
     def before_instantiate_classes(self) -> None:
-        """Chooses the precision, and W&B's mode."""
+        """Chooses the precision and W&B's mode, and finds checkpoints to build on in earlier outputs."""
         trainer = self._get(self.config, "trainer")
         precision, reason = choose_precision(trainer.precision, find_device(trainer.accelerator))
         trainer.precision = precision
         if trainer.enable_progress_bar is False:
             trainer.callbacks = [c for c in trainer.callbacks or [] if not c.class_path.endswith("ProgressBar")]
-        if self.subcommand:
-            print(reason)
         if not has_wandb_account():
             os.environ.setdefault("WANDB_MODE", "offline")
+        if self.subcommand:
+            say(reason)
+            for part in ("model", "data"):
+                values = self._get(self.config, part).init_args
+                for name, value in vars(values).items():
+                    if isinstance(value, str) and value.endswith(".ckpt"):
+                        values[name] = find_checkpoint(value, self._get(self.config, "earlier_outputs"))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """With checkpoints that last."""
+        asked = self._get(self.config_init, "trainer").plugins or []
+        plugins = asked if isinstance(asked, list) else [asked]
+        return super().instantiate_trainer(**kwargs, plugins=[*plugins, DurableCheckpointIO()])
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """A fit ends in good order when it is stopped, and says how it goes on."""
+        if subcommand != "fit":
+            super()._run_subcommand(subcommand)
+            return
+        session = self._get(self.config_init, "session")
+        end = None
+        session.listen()
+        try:
+            super()._run_subcommand(subcommand)
+        except SessionEnd as stop:
+            end = stop
+        finally:
+            if any(isinstance(logger, WandbLogger) for logger in self.trainer.loggers):
+                wandb.finish()  # the next fit of this process has a run of its own
+            session.stop_listening()
+        if end is not None:
+            command = shlex.join(["python", "cli.py", *_without_fresh(self.typed), *end.options])
+            say(f"{end}. Go on with:\n  {command}")
+            if end.exit_code:
+                raise SystemExit(end.exit_code)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Resumes a fit from the newest checkpoint, and evaluates with the best one, unless another is asked for."""
@@ -49,20 +116,58 @@ class Video2AudioCLI(LightningCLI):
         if not isinstance(self.model, System):
             return kwargs
         kwargs["weights_only"] = True
-        if kwargs.get("ckpt_path") is None:
-            folder = Path(self._get(self.config, "checkpoint").dirpath)
-            path = folder / ("last.ckpt" if subcommand == "fit" else "best.ckpt")
-            if path.is_file():
-                print(f"Going on from {path}." if subcommand == "fit" else f"Using {path}.")
-                kwargs["ckpt_path"] = str(path)
-            elif subcommand != "fit":
-                config = f"{folder.name}.yaml"
+        folder = Path(self._get(self.config, "checkpoint").dirpath)
+        asked = kwargs.get("ckpt_path")
+        if subcommand == "fit":
+            point = self._resume_point(folder, asked)
+            kwargs["ckpt_path"] = str(point.path) if point else None
+        elif asked is None:
+            path = find_checkpoint(str(folder / "best.ckpt"), self._get(self.config, "earlier_outputs"))
+            if not Path(path).is_file():
                 raise FileNotFoundError(
-                    f"There is no checkpoint {path}. Make it with: python cli.py fit --config {config}"
+                    f"There is no checkpoint {path}. Make it with: python cli.py fit --config {folder.name}.yaml"
                 )
-            else:
-                print(f"Starting from scratch: there is no {path}.")
+            say(f"Using {path}.")
+            kwargs["ckpt_path"] = path
         return kwargs
+
+    def _resume_point(self, folder: Path, asked: str | None) -> ResumePoint | None:
+        """Where this fit goes on, told to the user; the run's id of W&B is kept there, too."""
+        point = None
+        if self._get(self.config, "fresh"):
+            begin_anew(folder)
+        elif asked is not None:
+            is_artifact = asked.startswith(ARTIFACT_PREFIX)
+            point = read_resume_point(fetch_artifact(asked, folder) if is_artifact else Path(asked))
+        else:
+            data = self._get(self.config, "data").init_args
+            roots = self._get(self.config, "earlier_outputs")
+            point = newest_resume_point(folder, roots, self.model, data.get("cache_dir"))
+        for logger in self.trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                keep_run_id(logger, folder)
+        if point is None:
+            say(f"Starting from scratch: there is no {folder / LAST}.")
+            return None
+        max_steps = self.trainer.max_steps
+        say(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
+        if 0 < max_steps <= point.step:
+            raise SessionEnd(
+                f"This fit is finished: it has done {point.step} of {max_steps} steps",
+                options=("--trainer.max_steps", str(2 * max_steps)),
+            )
+        now = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_none=False))
+        for change in changes(point.config, now) if point.config else []:
+            say(f"Changed since that checkpoint: {change}")
+        return point
+
+
+def _without_fresh(args: list[str]) -> list[str]:
+    kept = [arg for arg in args if not arg.startswith("--fresh=")]
+    while "--fresh" in kept:
+        place = kept.index("--fresh")
+        del kept[place : place + 2]
+    return kept
 
 
 def has_wandb_account() -> bool:
@@ -130,6 +235,7 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
     Returns:
         The CLI object, after the subcommand has ended.
     """
+    typed = sys.argv[1:] if args is None else args
     if args is None:
         sys.argv[1:] = find_configs(sys.argv[1:])
     else:
@@ -138,6 +244,7 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
     return Video2AudioCLI(
         args=args,
+        typed=typed,
         run=run,
         seed_everything_default=1,
         save_config_callback=ConfigSaver,

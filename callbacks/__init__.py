@@ -1,19 +1,22 @@
 """What happens beside the learning: pictures and sounds of it, its speed, its configuration, stored predictions."""
 
+from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.config_saver import ConfigSaver
 from callbacks.final_validation import FinalValidation
-from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.media_logger import MediaLogger
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.progress_bar import StepProgressBar
+from callbacks.session import Session, SessionEnd
 from callbacks.throughput import Throughput
 
 __all__ = [
+    "BestCheckpoint",
     "ConfigSaver",
     "FinalValidation",
-    "LastCheckpoint",
     "MediaLogger",
     "PredictionWriter",
+    "Session",
+    "SessionEnd",
     "StepProgressBar",
     "Throughput",
 ]

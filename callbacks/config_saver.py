@@ -1,14 +1,24 @@
-"""Keeps the whole configuration of a run beside its checkpoints and with its dashboard."""
+"""Keeps the whole configuration of a run beside and inside its checkpoints, and with its dashboard."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
+from lightning_modules.resuming import CONFIG_KEY
+
 
 class ConfigSaver(SaveConfigCallback):
-    """Writes `config.yaml` into the checkpoint folder and hands the same configuration to the logger."""
+    """Writes `config.yaml` into the checkpoint folder and hands the same configuration to the logger.
+
+    It lies in every checkpoint, too, so that a resumed fit can tell what has changed.
+    """
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """As YAML."""
+        checkpoint[CONFIG_KEY] = self.parser.dump(self.config, skip_none=False)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """On rank 0, once, when a fit starts."""

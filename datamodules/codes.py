@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.loading import SampleKey, sample_generator, sample_key
 from datamodules.paired_module import PairedDataModule
-from datamodules.paired_root import list_classes, root_key
+from datamodules.paired_root import list_classes
 from datamodules.sounds import SoundFile, Windows, padded, sound_files
 from lightning_modules.checkpoint import fingerprint, load
 from media.sound_files import atomic_path
@@ -20,6 +20,10 @@ from media.sound_files import atomic_path
 WINDOWS_PER_LENGTH = 10
 ENCODING_BATCH_SIZE = 32
 PARTS = ("train", "val", "test")
+
+
+def _digest(file: SoundFile) -> str:
+    return hashlib.sha256(file.samples()).hexdigest()[:16]
 
 
 class ShiftedWindows(Dataset):
@@ -179,11 +183,11 @@ class CodesDataModule(PairedDataModule):
         key = {
             "vqvae": fingerprint(self.vqvae.network.state_dict()),
             "geometry": self.vqvae.geometry.as_dict(),
-            "sounds": [(file.cache_path.name, file.name, file.part) for file in files],  # the path holds the version,
+            "sounds": [(file.name, file.part, _digest(file)) for file in files],
             "augmentation": (self.seed, self.gain_db, self.num_augmentations, WINDOWS_PER_LENGTH),
         }
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-        return Path(self.cache_dir) / root_key(self.root) / f"codes_{digest}.npz"
+        return Path(self.cache_dir) / "codes" / f"{digest}.npz"  # names no folder: it is valid wherever the data lie
 
     @torch.no_grad()
     def _encode(self, files: list[SoundFile], part: str) -> dict[str, np.ndarray]:

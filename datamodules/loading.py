@@ -1,6 +1,7 @@
 """Loaders whose every random choice is a function of (seed, epoch, index), so that a resumed run sees what an unbroken
 one would have seen."""
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -123,7 +124,13 @@ def _worker_options(num_workers: int) -> dict[str, Any]:
         "num_workers": num_workers,
         "persistent_workers": num_workers > 0,
         "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": _leave_interrupts_to_main,
     }
+
+
+def _leave_interrupts_to_main(worker: int) -> None:
+    """A terminal sends Ctrl-C to the workers as well, and the main process still needs them for its last step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _is_distributed() -> bool:

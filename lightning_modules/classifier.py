@@ -70,6 +70,7 @@ class Classifier(System):
 
     def on_train_start(self) -> None:
         """Says so where the fit ends before the backbone is freed."""
+        super().on_train_start()
         batches = self.trainer.num_training_batches * self.frozen_epochs
         if 0 < self.trainer.max_steps <= batches // self.trainer.accumulate_grad_batches:
             rank_zero_info(
@@ -84,6 +85,7 @@ class Classifier(System):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Batch norms of a frozen backbone keep their pretrained statistics."""
+        super().on_train_batch_start(batch, batch_idx)
         for module in self.network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.train(not self.is_frozen)

@@ -1,8 +1,10 @@
 """What all systems share: a self-contained checkpoint, and how the weights are updated."""
 
 import math
+import os
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import nn
@@ -102,9 +104,32 @@ class System(Described, LightningModule):
         progress = min(1.0, (step - self.warmup_steps) / max(1, self.trainer.max_steps - self.warmup_steps))
         return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
 
+    def on_train_start(self) -> None:
+        """The learning rate and weight decay of a resumed fit are those of its configuration, not the checkpoint's."""
+        for optimizer, scheduler in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
+            for group, options in zip(optimizer.param_groups, self._group_options, strict=True):
+                group |= options
+            scheduler = scheduler.scheduler
+            scheduler.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+            factor = self.learning_rate_factor(scheduler.last_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Dropout and the like are functions of (seed, batch, process), so that a resumed fit draws what an unbroken
+        one would have drawn."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        num_batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        (state,) = np.random.SeedSequence((seed, num_batches, self.global_rank)).generate_state(1, np.uint64)
+        torch.manual_seed(int(state))
+
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with one learning-rate factor a step."""
         optimizer = torch.optim.AdamW(self.optimizer_groups(), lr=self.learning_rate)
+        self._group_options = [
+            {name: value for name, value in group.items() if name != "params"} | {"initial_lr": group["lr"]}
+            for group in optimizer.param_groups
+        ]
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

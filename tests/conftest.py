@@ -13,7 +13,8 @@ from demo.dataset import make_dataset
 from demo.video import make_video
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
-TINY = Path(__file__).parent / "tiny"
+PROJECT = Path(__file__).parents[1]
+TINY = PROJECT / "tests" / "tiny"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "callbacks": {"media", "networks", "metrics", "lightning_modules"},
     "cli": {"callbacks", "datamodules", "lightning_modules", "networks", "metrics", "media"},
 }
-ABOVE = {"demo", "benchmarks", "tests"}
+ABOVE = {"demo", "doctor", "benchmarks", "tests"}
 OWN = MAY_IMPORT.keys() | ABOVE
 
 

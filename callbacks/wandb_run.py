@@ -1,0 +1,75 @@
+"""One W&B run a training, however many sessions it takes, and checkpoints kept in it."""
+
+import secrets
+import tempfile
+from pathlib import Path
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_modules.resuming import LAST, begin_anew, find_resume_point
+from media.sound_files import atomic_path
+
+RUN_ID = "wandb_id.txt"
+ARTIFACT_PREFIX = "wandb:"
+
+
+@rank_zero_only
+def keep_run_id(logger: WandbLogger, folder: Path) -> None:
+    """Gives the logger the run's id that lies beside the checkpoints, or writes down a new one, before the run begins.
+
+    Online the run is resumed by it; the pieces of an offline run carry it, so that `wandb sync` joins them.
+    """
+    path = folder / RUN_ID
+    if logger.version is None:
+        run_id = path.read_text(encoding="utf-8").strip() if path.exists() else secrets.token_hex(4)
+        logger._wandb_init["id"] = logger._id = run_id  # a logger cannot be told later by any public way
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            temporary.write_text(str(logger.version), encoding="utf-8")
+
+
+def store_artifact(logger: WandbLogger, folder: Path, step: int) -> None:
+    """Stores the checkpoints of a folder, and what belongs to them, as a version of the artifact `<system>-<run's id>`.
+
+    Online it returns when all is uploaded.
+    """
+    artifact = wandb.Artifact(f"{folder.name}-{logger.version}", type="model", metadata={"step": step})
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            artifact.add_file(str(path), name=path.name)
+    stored = logger.experiment.log_artifact(artifact)
+    if not logger.experiment.offline:
+        stored.wait()
+
+
+def fetch_artifact(name: str, folder: Path) -> Path:
+    """The checkpoint to go on from, of an artifact that is downloaded into an empty folder of this fit.
+
+    Where the folder holds a checkpoint already, the fit has begun and goes on from that one.
+
+    Args:
+        name: `wandb:<entity>/<project>/<artifact>:<version>`.
+        folder: of the fit's checkpoints.
+
+    Raises:
+        ValueError: where there is no such artifact, or none that can be read.
+    """
+    point = find_resume_point(folder)
+    if point is not None:
+        print(f"{folder} holds step {point.step} already, so {name} is not fetched.")
+        return point.path
+    try:
+        artifact = wandb.Api().artifact(name.removeprefix(ARTIFACT_PREFIX), type="model")
+        with tempfile.TemporaryDirectory() as download:
+            artifact.download(root=download)
+            begin_anew(folder)
+            for path in sorted(Path(download).iterdir()):
+                with atomic_path(folder / path.name) as temporary:
+                    temporary.write_bytes(path.read_bytes())
+    except (wandb.errors.Error, ValueError) as error:
+        raise ValueError(
+            f"The artifact {name} could not be fetched: {error}. Expected {ARTIFACT_PREFIX}entity/project/name:version."
+        ) from error
+    return folder / LAST

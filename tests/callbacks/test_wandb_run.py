@@ -1,0 +1,80 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+
+import cli
+from callbacks.wandb_run import RUN_ID, fetch_artifact, keep_run_id
+from tests.conftest import TINY, working_folder
+
+
+def logger(folder: Path, **options) -> WandbLogger:
+    return WandbLogger(project="video2audio", save_dir=folder / "logs", **options)
+
+
+def test_a_training_keeps_its_run(tmp_path: Path) -> None:
+    first, second, other = logger(tmp_path), logger(tmp_path), logger(tmp_path)
+    keep_run_id(first, tmp_path / "vqvae")
+    keep_run_id(second, tmp_path / "vqvae")
+    keep_run_id(other, tmp_path / "top")
+    assert first.version == second.version != other.version
+    assert (tmp_path / "vqvae" / RUN_ID).read_text() == first.version
+    assert second._wandb_init["resume"] == "allow"
+
+
+def test_an_id_that_was_asked_for_is_kept(tmp_path: Path) -> None:
+    asked = logger(tmp_path, id="mine")
+    keep_run_id(asked, tmp_path)
+    assert asked.version == (tmp_path / RUN_ID).read_text() == "mine"
+
+
+def records_of(run: Path) -> bytes:
+    (records,) = run.glob("*.wandb")
+    return records.read_bytes()
+
+
+def test_the_offline_pieces_of_a_training_carry_one_id_and_the_step_as_their_axis(data_root: Path, tmp_path) -> None:
+    args = ["fit", "--config", "vqvae.yaml", "--config", str(TINY / "vqvae.yaml"), "--data.root", str(data_root)]
+    with working_folder(tmp_path):
+        for max_steps in ("2", "4"):
+            cli.main([*args, "--trainer.max_steps", max_steps, "--session.artifacts", "true"])
+            assert wandb.run is None, "the next fit of this process has a run of its own"
+        run_id = (tmp_path / "checkpoints" / "vqvae" / RUN_ID).read_text()
+    runs = sorted((tmp_path / "logs" / "wandb").glob("offline-run-*"))
+    assert len(runs) == 2
+    for run in runs:
+        assert run.name.endswith(run_id)
+        assert b"trainer/global_step" in records_of(run)
+        assert f"vqvae-{run_id}".encode() in records_of(run), "the checkpoints are an artifact of the run"
+
+
+class Artifact:
+    def __init__(self, source: Path) -> None:
+        self.source = source
+
+    def download(self, root: str) -> None:
+        for path in self.source.iterdir():
+            (Path(root) / path.name).write_bytes(path.read_bytes())
+
+
+def test_a_fit_starts_from_an_artifact_once(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = chain / "checkpoints" / "top"
+    asked = []
+    api = SimpleNamespace(artifact=lambda name, type: asked.append(name) or Artifact(source))
+    monkeypatch.setattr(wandb, "Api", lambda: api)
+    for _ in range(2):
+        path = fetch_artifact("wandb:me/video2audio/top-abc:latest", tmp_path / "top")
+        assert torch.load(path, weights_only=True)["global_step"] == 4
+    assert asked == ["me/video2audio/top-abc:latest"]
+
+
+def test_an_artifact_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, type: str) -> None:
+        raise wandb.errors.CommError("not found")
+
+    monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(artifact=refuse))
+    with pytest.raises(ValueError, match=r"wandb:me/it could not be fetched: not found.*entity/project/name:version"):
+        fetch_artifact("wandb:me/it", tmp_path)
