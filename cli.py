@@ -1,6 +1,5 @@
 """The one way in: `python cli.py fit --config vqvae.yaml`, and the same with validate, test and predict."""
 
-import netrc
 import os
 import shlex
 import sys
@@ -16,9 +15,10 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks import BestCheckpoint, ConfigSaver, MediaLogger, PredictionWriter, Session, SessionEnd
-from callbacks.wandb_run import ARTIFACT_PREFIX, fetch_artifact, keep_run_id
+from callbacks.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
 from lightning_modules import System
 from lightning_modules.checkpoint_io import DurableCheckpointIO
+from lightning_modules.device_check import check_card, check_fit
 from lightning_modules.precision import choose_precision, find_device
 from lightning_modules.resuming import (
     LAST,
@@ -73,6 +73,7 @@ class Video2AudioCLI(LightningCLI):
         if not has_wandb_account():
             os.environ.setdefault("WANDB_MODE", "offline")
         if self.subcommand:
+            check_card(trainer.accelerator)
             say(reason)
             for part in ("model", "data"):
                 values = self._get(self.config, part).init_args
@@ -85,6 +86,10 @@ class Video2AudioCLI(LightningCLI):
         asked = self._get(self.config_init, "trainer").plugins or []
         plugins = asked if isinstance(asked, list) else [asked]
         return super().instantiate_trainer(**kwargs, plugins=[*plugins, DurableCheckpointIO()])
+
+    def before_fit(self) -> None:
+        """Refuses a fit that its card has no memory for."""
+        check_fit(self.model, self.datamodule, self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """A fit ends in good order when it is stopped, and says how it goes on."""
@@ -105,7 +110,7 @@ class Video2AudioCLI(LightningCLI):
         if end is not None:
             command = shlex.join(["python", "cli.py", *_without_fresh(self.typed), *end.options])
             say(f"{end}. Go on with:\n  {command}")
-            if end.exit_code:
+            if end.exit_code and rank_zero_only.rank == 0:  # another's code would have Lightning kill the first process
                 raise SystemExit(end.exit_code)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -170,21 +175,6 @@ def _without_fresh(args: list[str]) -> list[str]:
     return kept
 
 
-def has_wandb_account() -> bool:
-    """Whether W&B will find a key without asking for one."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    files = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
-    try:
-        return any(
-            netrc.netrc(file).authenticators("api.wandb.ai") is not None
-            for file in files
-            if file is not None and Path(file).is_file()
-        )
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
 def find_configs(args: list[str], folder: Path = CONFIGS) -> list[str]:
     """Arguments in which bare config names have become paths.
 
@@ -236,6 +226,10 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
         The CLI object, after the subcommand has ended.
     """
     typed = sys.argv[1:] if args is None else args
+    if typed[:1] == ["doctor"]:
+        import doctor
+
+        sys.exit(doctor.main(typed[1:]))
     if args is None:
         sys.argv[1:] = find_configs(sys.argv[1:])
     else:

@@ -1,5 +1,7 @@
 """One W&B run a training, however many sessions it takes, and checkpoints kept in it."""
 
+import netrc
+import os
 import secrets
 import tempfile
 from pathlib import Path
@@ -13,6 +15,21 @@ from media.sound_files import atomic_path
 
 RUN_ID = "wandb_id.txt"
 ARTIFACT_PREFIX = "wandb:"
+
+
+def has_wandb_account() -> bool:
+    """Whether W&B will find a key without asking for one."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    files = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
+    try:
+        return any(
+            netrc.netrc(file).authenticators("api.wandb.ai") is not None
+            for file in files
+            if file is not None and Path(file).is_file()
+        )
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 @rank_zero_only

@@ -191,6 +191,7 @@ def test_a_photo_of_an_unknown_folder_is_classified(chain: Path, tmp_path: Path)
 
 def test_wandb_keeps_losses_pictures_sounds_and_the_config_offline(chain: Path, tmp_path: Path) -> None:
     shutil.copytree(chain / "data", tmp_path / "data")
+    wandb.teardown()  # its service writes relative to the working folder that it was started in
     with working_folder(tmp_path):
         cli.main(["fit", "--config", "vqvae.yaml", "--config", str(TINY / "vqvae.yaml"), "--trainer.max_steps", "2"])
         wandb.finish()

@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "lightning_modules": {"networks", "metrics", "media"},
     "datamodules": {"media", "networks", "lightning_modules.checkpoint"},
     "callbacks": {"media", "networks", "metrics", "lightning_modules"},
-    "cli": {"callbacks", "datamodules", "lightning_modules", "networks", "metrics", "media"},
+    "cli": {"doctor", "callbacks", "datamodules", "lightning_modules", "networks", "metrics", "media"},
 }
 ABOVE = {"demo", "doctor", "benchmarks", "tests"}
 OWN = MAY_IMPORT.keys() | ABOVE

@@ -13,6 +13,7 @@ import torch
 from jsonargparse import Namespace
 
 import cli
+import doctor
 from lightning_modules.precision import Device
 from media import Geometry
 from networks import VQVAE2, CodePrior, ResNet50, TopContext
@@ -35,7 +36,8 @@ def commands() -> list[str]:
     return list(dict.fromkeys([*shell, *cells]))
 
 
-CLI_COMMANDS = [command for command in commands() if command.startswith("python cli.py")]
+DOCTOR_COMMANDS = [command for command in commands() if command.startswith("python cli.py doctor")]
+CLI_COMMANDS = [c for c in commands() if c.startswith("python cli.py") and c not in DOCTOR_COMMANDS]
 OTHER_COMMANDS = [command for command in commands() if not command.startswith("python cli.py")]
 
 
@@ -60,11 +62,20 @@ def test_there_are_commands_to_check() -> None:
 def test_a_command_of_the_project_is_parsed(command: str) -> None:
     subcommand, *args = shlex.split(command)[2:]
     assert subcommand in cli.Video2AudioCLI.subcommands()
+    if "--ckpt_path" in args:
+        place = args.index("--ckpt_path")
+        del args[place : place + 2]
     if args[-1] == "--print_config":
         with pytest.raises(SystemExit, match="0"):
             parsed(*args)
     else:
         assert parsed(*args).model
+
+
+@pytest.mark.parametrize("command", DOCTOR_COMMANDS)
+def test_the_doctor_knows_the_options_that_it_is_asked_with(command: str) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        doctor.main([*shlex.split(command)[3:], "--help"])
 
 
 def test_every_option_in_the_text_exists() -> None:
@@ -104,7 +115,15 @@ def test_the_plain_commands_are_those_of_the_makefile() -> None:
 
 
 def test_files_and_folders_in_the_text_exist() -> None:
-    made = ("outputs/", "checkpoints/", "cache/", "logs/", "data/", "path/")  # by the commands, or the user's own
+    made = (
+        "outputs/",
+        "checkpoints/",
+        "cache/",
+        "logs/",
+        "data/",
+        "path/",
+        "wandb_id.txt",
+    )  # by the commands, or the user's own
     figures = ("train/", "val/", "trainer/")
     names = re.findall(r"`([\w.-]+(?:/[\w.-]*)+|LICENSE|[\w-]+\.(?:txt|py))`", PROSE)
     names += re.findall(r"\]\((?!https?:|#)([^)]+)\)", PROSE)
@@ -148,9 +167,11 @@ def test_the_defaults_in_the_table_are_those_of_the_config() -> None:
     rows = re.findall(r"^\| `--([\w.]+)` \| ([^ |]+) \|", PROSE, flags=re.MULTILINE)
     assert len(rows) > 8
     for option, default in rows:
-        group, _, name = option.partition(".")
-        value = config[f"{group}.{name}" if group == "predictions" else f"{group}.init_args.{name}"]
-        assert default == ("null" if value is None else str(value)), option
+        value = config[re.sub(r"^(model|data)\.", r"\1.init_args.", option)]
+        shown = str(value).replace("'", "").lower() if isinstance(value, bool | list) else str(value)
+        assert default in (
+            {"null"} if value is None else {shown, f"{value:g}" if isinstance(value, float) else shown}
+        ), option
 
 
 @pytest.mark.slow

@@ -70,19 +70,34 @@ def test_a_killed_fit_ends_as_an_unbroken_one(chain: Path, tmp_path: Path, syste
 @pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_twenty_kills_and_some_by_the_clock(chain: Path, tmp_path: Path, system: str) -> None:
+    options = ["--trainer.max_steps", "120" if system == "classifier" else "240"]
     unbroken = project(chain, tmp_path / "unbroken", system)
     began_at = time.monotonic()
-    fit_to_the_end(unbroken, system, [])
+    fit_to_the_end(unbroken, system, [], *options)
     duration_s = time.monotonic() - began_at
     broken = project(chain, tmp_path / "broken", system)
     draw = random.Random(SYSTEMS.index(system))
     num_killed = 0
     for kill in seeded_kills(seed=100 + SYSTEMS.index(system), num_kills=20):
-        process = start(broken, fit_args(broken, system), kill)
-        if draw.random() < 0.5:
-            time.sleep(draw.uniform(0, duration_s))
+        by_the_clock = draw.random() < 0.25
+        process = start(broken, fit_args(broken, system, *options), None if by_the_clock else kill)
+        if by_the_clock:
+            time.sleep(draw.uniform(0, duration_s / 2))
             process.kill()
         num_killed += finish(process) == -signal.SIGKILL
-    fit_to_the_end(broken, system, [])
+    fit_to_the_end(broken, system, [], *options)
+    assert num_killed == 20
     print(f"{system}: killed {num_killed} times")
     assert_equal_ends(broken, unbroken, system)
+
+
+@pytest.mark.cuda
+def test_the_gradient_scaler_goes_on_too(chain: Path, tmp_path: Path) -> None:
+    options = ["--trainer.accelerator", "gpu", "--trainer.precision", "16-mixed"]
+    ends = []
+    for name, kills in (("unbroken", []), ("broken", [Kill("step", 11)])):
+        folder = project(chain, tmp_path / name, "top")
+        fit_to_the_end(folder, "top", kills, *options)
+        ends.append(torch.load(folder / "checkpoints" / "top" / "last.ckpt", weights_only=True)["MixedPrecision"])
+    assert differences(*ends) == []
+    assert ends[0]["_growth_tracker"] > 0

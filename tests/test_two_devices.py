@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,14 +24,31 @@ class KeepWeights(Callback):
         torch.save(pl_module.state_dict(), f"weights_{trainer.global_rank}.pt")
 
 
-def fit(folder: Path, system: str, *options: str) -> str:
+class Terminate(Callback):
+    """SIGTERM to the first process, in its third step."""
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor) -> None:
+        if trainer.is_global_zero and trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def fit(folder: Path, system: str, *options: str, exit_code: int = 0) -> str:
     command = [sys.executable, str(PROJECT / "cli.py"), "fit", "--config", f"{system}.yaml"]
     command += ["--config", str(TINY / f"{system}.yaml"), "--trainer.logger", "false"]
     command += ["--trainer.enable_progress_bar", "false", *options]
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.returncode == exit_code, result.stdout + result.stderr
     return result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_a_stop_of_the_first_process_stops_both_in_good_order(chain: Path, tmp_path: Path) -> None:
+    shutil.copytree(chain / "data", tmp_path / "data")
+    options = ["--trainer.callbacks+", "tests.test_two_devices.Terminate", "--trainer.max_steps", "50"]
+    printed = fit(tmp_path, "vqvae", *TWO, *options, exit_code=143)
+    assert printed.count("Stopped at step 3 of 50") == 1
+    assert "last.ckpt: step 3," in fit(tmp_path, "vqvae", "--trainer.max_steps", "4")
 
 
 def weights(folder: Path, rank: int) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 import cli
-from callbacks.wandb_run import RUN_ID, fetch_artifact, keep_run_id
+from callbacks.wandb_run import RUN_ID, fetch_artifact, has_wandb_account, keep_run_id
 from tests.conftest import TINY, working_folder
 
 
@@ -78,3 +79,48 @@ def test_an_artifact_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(artifact=refuse))
     with pytest.raises(ValueError, match=r"wandb:me/it could not be fetched: not found.*entity/project/name:version"):
         fetch_artifact("wandb:me/it", tmp_path)
+
+
+@pytest.fixture
+def no_account(monkeypatch, tmp_path) -> Path:
+    """No key anywhere; gives the path of the netrc file."""
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "NETRC", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    return tmp_path / ".netrc"
+
+
+def write_netrc(path: Path, content: str) -> None:
+    path.write_text(content)
+    os.chmod(path, 0o600)
+
+
+def test_a_new_machine_has_no_account(no_account):
+    assert not has_wandb_account()
+
+
+@pytest.mark.parametrize("name", ["WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"])
+def test_a_key_in_the_environment_is_an_account(no_account, monkeypatch, name):
+    monkeypatch.setenv(name, "")
+    assert not has_wandb_account()
+    monkeypatch.setenv(name, "x")
+    assert has_wandb_account()
+
+
+def test_a_login_is_an_account(no_account):
+    write_netrc(no_account, "machine github.com login a password b\n")
+    assert not has_wandb_account()
+    write_netrc(no_account, "machine api.wandb.ai login user password key\n")
+    assert has_wandb_account()
+
+
+def test_a_login_in_a_file_of_another_name_is_an_account(no_account, tmp_path, monkeypatch):
+    write_netrc(tmp_path / "mine", "machine api.wandb.ai login user password key\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "mine"))
+    assert has_wandb_account()
+
+
+def test_a_file_that_cannot_be_understood_is_no_account(no_account):
+    write_netrc(no_account, "what is this\n")
+    assert not has_wandb_account()

@@ -1,0 +1,249 @@
+"""`python cli.py doctor`: what this machine is, and how long each training takes on it; no data are needed."""
+
+import argparse
+import logging
+import math
+import os
+import platform
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader
+
+from callbacks.session_time import KAGGLE, KAGGLE_HOURS, as_hours
+from lightning_modules.device_check import GIB, check_card, find_shortage, measure_memory, synthetic_batch
+from lightning_modules.precision import choose_precision, find_device
+
+SYSTEMS = ("vqvae", "top", "bottom", "classifier")
+PACKAGES = ("torchvision", "torchaudio", "lightning", "wandb")
+
+
+@dataclass
+class Finding:
+    """What was found out about the training of one system: its configured batches of a step and steps (-1: no end),
+    the memory of a step and its seconds (None: it does not fit), and what is to be known besides."""
+
+    system: str
+    batch_size: int
+    num_accumulated: int
+    max_steps: int
+    need_gib: float | None = None
+    step_s: float | None = None
+    remark: str = ""
+
+    @property
+    def training_s(self) -> float | None:
+        """Seconds of the whole training."""
+        return None if self.step_s is None or self.max_steps < 0 else self.step_s * self.max_steps
+
+
+class StepClock(Callback):
+    """Times steps of a fit, and ends it.
+
+    The first step is left out: it starts codebooks and libraries. Where it alone is over the time, the batches that it
+    had until then must do.
+
+    Args:
+        max_steps: at most so many steps are timed.
+        max_seconds: and at most for so long, the batch in which the time runs out included.
+    """
+
+    def __init__(self, max_steps: int, max_seconds: float) -> None:
+        self.max_steps, self.max_seconds = max_steps, max_seconds
+        self.step_s: float | None = None
+        self.remark = ""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Starts the clock."""
+        if batch_idx == 0:
+            self._started_at = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts batches; their work on a GPU is waited for at the beginning and at the end only."""
+        of_a_step = trainer.accumulate_grad_batches
+        is_warm = batch_idx >= of_a_step
+        num_batches = batch_idx + 1 - is_warm * of_a_step
+        is_over = time.perf_counter() - self._started_at >= self.max_seconds
+        is_over |= is_warm and num_batches == self.max_steps * of_a_step
+        if (is_over or batch_idx + 1 == of_a_step) and pl_module.device.type != "cpu":
+            torch.accelerator.synchronize(pl_module.device)
+        if is_over:
+            self.step_s = (time.perf_counter() - self._started_at) / num_batches * of_a_step
+            self.remark = "" if is_warm else f"timed on its first step only, {num_batches} of {of_a_step} batches"
+            trainer.should_stop = True
+        elif batch_idx + 1 == of_a_step:
+            self._started_at = time.perf_counter()
+
+
+def main(args: list[str], max_steps: int = 50, max_seconds: float = 20.0) -> int:
+    """Prints the machine and a table of the four trainings.
+
+    Args:
+        args: the arguments after `doctor`.
+        max_steps, max_seconds: see `StepClock`.
+
+    Returns:
+        The exit code: 0, or 1 where the card cannot be used at all.
+    """
+    parser = argparse.ArgumentParser("python cli.py doctor", description=__doc__.partition(": ")[2])
+    parser.add_argument(
+        "--config", action="append", default=[], help="on top of each system's own, like demo.yaml; may be a folder"
+    )
+    parser.add_argument("--hours", type=float, help=f"length of a session; on Kaggle {KAGGLE_HOURS}, else none")
+    options = parser.parse_args(args)
+    if options.hours is not None and options.hours <= 0:
+        parser.error(f"--hours is {options.hours:g}, expected more than 0.")
+    session_hours = options.hours or (KAGGLE_HOURS if KAGGLE in os.environ else None)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for line in describe_machine():
+        console.print(line)
+    try:
+        check_card()
+    except ValueError as error:
+        console.print(f"Error: {error}")
+        return 1
+    with _quiet():
+        parts = {system: _build(system, options.config) for system in SYSTEMS}
+        for line in dict.fromkeys(_precision_line(part.trainer) for part in parts.values()):
+            console.print(line)
+        findings = []
+        for system in SYSTEMS:
+            with console.status(f"{system}: measuring the memory of a step, then its time"):
+                findings.append(examine(system, parts.pop(system), max_steps, max_seconds))
+    console.print(_table(findings, session_hours))
+    for finding in findings:
+        if finding.remark:
+            console.print(f"{finding.system}: {finding.remark.rstrip('.')}.")
+    console.print("GiB: the tensors of a step. Loading of data, validation and pictures are not counted in the time.")
+    return 0
+
+
+def describe_machine() -> list[str]:
+    """Processor, memory, GPUs and versions, one a line."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    lines = [f"CPU: {_cpu_name()}, {cores} cores"]
+    with suppress(AttributeError, ValueError, OSError):  # Windows does not tell
+        lines.append(f"RAM: {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / GIB:.1f} GiB")
+    gpus = ["GPU: Apple's, which shares the RAM"] if torch.backends.mps.is_available() else []
+    for number in range(torch.cuda.device_count()):
+        free, total = (num_bytes / GIB for num_bytes in torch.cuda.mem_get_info(number))
+        gpus.append(f"GPU: {torch.cuda.get_device_name(number)}, {total:.1f} GiB, {free:.1f} of them free")
+    lines += gpus or ["GPU: none that torch can use"]
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return [*lines, f"Versions: Python {platform.python_version()}, torch {torch.__version__}, {versions}"]
+
+
+def _cpu_name() -> str:
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return platform.processor() or platform.machine()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Lightning says at the start of each fit."""
+    logging.disable(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _build(system: str, overlays: list[str]) -> Any:
+    import cli  # which imports this module
+
+    args = ["--config", f"{system}.yaml"]
+    for overlay in overlays:
+        args += ["--config", str(Path(overlay, f"{system}.yaml")) if Path(overlay).is_dir() else overlay]
+    args += ["--model.weights", "null"] if system == "classifier" else []  # nothing is downloaded
+    return cli.main([*args, "--trainer.logger", "false"], run=False)
+
+
+def _precision_line(trainer: Trainer) -> str:
+    device = find_device(trainer.strategy.root_device.type)
+    return dict(choose_precision(asked, device) for asked in (trainer.precision, None))[trainer.precision]
+
+
+def examine(system: str, parts: Any, max_steps: int, max_seconds: float) -> Finding:
+    """Measures memory and time of the training step of a system, given as the object of `cli.main(…, run=False)`."""
+    model, data, trainer = parts.model, parts.datamodule, parts.trainer
+    device, image_size = trainer.strategy.root_device, getattr(data, "image_size", 224)
+    finding = Finding(system, data.batch_size, trainer.accumulate_grad_batches, trainer.max_steps)
+    try:
+        need = measure_memory(model, device, trainer.precision_plugin, image_size)
+        garbage_collection_cuda()
+        finding.need_gib = need.gib(data.batch_size)
+        if device.type == "cuda":
+            card, free_gib = torch.cuda.get_device_name(device), torch.cuda.mem_get_info(device)[0] / GIB
+            finding.remark = find_shortage(need, data.batch_size, finding.num_accumulated, card, free_gib) or ""
+        if not finding.remark:
+            batch = synthetic_batch(model, data.batch_size, image_size)
+            clock = measure_step(model, batch, trainer, max_steps, max_seconds)
+            finding.step_s, finding.remark = clock.step_s, clock.remark
+    except RuntimeError as error:
+        if not is_oom_error(error):
+            raise
+        finding.remark = "out of memory"
+    garbage_collection_cuda()
+    return finding
+
+
+def measure_step(
+    model: LightningModule, batch: dict[str, Any], trainer: Trainer, max_steps: int, max_seconds: float
+) -> StepClock:
+    """Trains on one batch again and again, by Lightning's own loop, with the precision, device, accumulation and
+    clipping of `trainer`; for the bounds see `StepClock`."""
+    clock = StepClock(max_steps, max_seconds)
+    num_batches = (1 + max_steps) * trainer.accumulate_grad_batches
+    Trainer(
+        accelerator=trainer.strategy.root_device.type,
+        devices=1,
+        precision=trainer.precision,
+        accumulate_grad_batches=trainer.accumulate_grad_batches,
+        gradient_clip_val=trainer.gradient_clip_val,
+        max_steps=1 + max_steps,
+        callbacks=[clock],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(model, DataLoader([batch] * num_batches, batch_size=None))
+    return clock
+
+
+def _table(findings: list[Finding], session_hours: float | None) -> Table:
+    table = Table("system", box=SIMPLE, title="Training on this machine")
+    sessions = [f"sessions of {session_hours:g} h"] if session_hours else []
+    for column in ["batch", "GiB", "s a step", "steps", "training", *sessions]:
+        table.add_column(column, justify="right")
+    for finding in findings:
+        training_s = finding.training_s
+        cells = [
+            finding.system,
+            f"{finding.batch_size} × {finding.num_accumulated}",
+            "–" if finding.need_gib is None else f"{finding.need_gib:.2f}",
+            "does not fit" if finding.step_s is None else f"{finding.step_s:.3g}",
+            str(finding.max_steps) if finding.max_steps >= 0 else "no end",
+            "–" if training_s is None else as_hours(training_s),
+        ]
+        if session_hours:
+            cells.append("–" if training_s is None else str(math.ceil(training_s / 3600 / session_hours)))
+        table.add_row(*cells)
+    return table
