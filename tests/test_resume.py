@@ -82,7 +82,7 @@ def test_twenty_kills_and_some_by_the_clock(chain: Path, tmp_path: Path, system:
         by_the_clock = draw.random() < 0.25
         process = start(broken, fit_args(broken, system, *options), None if by_the_clock else kill)
         if by_the_clock:
-            time.sleep(draw.uniform(0, duration_s / 2))
+            time.sleep(draw.uniform(0, duration_s / 5))
             process.kill()
         num_killed += finish(process) == -signal.SIGKILL
     fit_to_the_end(broken, system, [], *options)
