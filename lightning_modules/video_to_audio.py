@@ -1,5 +1,7 @@
 """The composite: from a video to its sound, by four trained models."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from lightning_modules.checkpoint import fingerprint, load
 from lightning_modules.predictions import VideoPrediction
 from lightning_modules.system import System
 from media.scenes import Scene, find_scenes
-from networks import CodePrior, Sampling, sample_codes
+from networks import Sampling, stream_columns
 
 LEVELS = {"top": 0, "bottom": 1}
 
@@ -127,31 +129,25 @@ class VideoToAudio(LightningModule):
         scale = self.bottom.network.top_context.scale
         labels = torch.full((self.num_variants,), label, device=self.device)
         with Progress(transient=True) as progress:
-            top_codes = self._draw(progress, "top", self.top.network, labels, num_columns, scene_number)
-            bottom_codes = self._draw(
-                progress, "bottom", self.bottom.network, labels, num_columns * scale, scene_number, top_codes
-            )
-        spectrogram = self.vqvae.decode(top_codes, bottom_codes)
+
+            def shown(level: str, columns: Iterable[Tensor], total: int) -> list[Tensor]:
+                return list(progress.track(columns, total, description=escape(f"{level} codes, {self.classes[label]}")))
+
+            top_columns = islice(self._columns("top", labels, scene_number), num_columns)
+            top_columns = shown("top", top_columns, num_columns)
+            bottom_columns = self._columns("bottom", labels, scene_number, iter(top_columns))
+            bottom_columns = shown("bottom", bottom_columns, num_columns * scale)
+        spectrogram = self.vqvae.decode(torch.cat(top_columns, dim=1), torch.cat(bottom_columns, dim=1))
         return self.vqvae.spectrogram.invert(spectrogram, self.num_iterations)[:, :num_samples]
 
-    def _draw(
-        self,
-        progress: Progress,
-        level: str,
-        prior: CodePrior,
-        labels: Tensor,
-        num_columns: int,
-        scene_number: int,
-        top_codes: Tensor | None = None,
-    ) -> Tensor:
-        task = progress.add_task(escape(f"{level} codes, {self.classes[int(labels[0])]}"), total=num_columns)
+    def _columns(
+        self, level: str, labels: Tensor, scene_number: int, top_columns: Iterator[Tensor] | None = None
+    ) -> Iterator[Tensor]:
         seeds = [
             int(np.random.SeedSequence([self.seed + variant, scene_number, LEVELS[level]]).generate_state(1)[0])
             for variant in range(len(labels))
         ]
-        return sample_codes(
-            prior, labels, num_columns, seeds, self.sampling, top_codes, on_column=lambda: progress.advance(task)
-        )
+        return stream_columns(getattr(self, level).network, labels, seeds, self.sampling, top_columns)
 
     def _fade(self, sound: Tensor) -> Tensor:
         length = min(round(self.fade_s * self.geometry.sample_rate_hz), sound.shape[1] // 2)

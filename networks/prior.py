@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from networks.code_grid import flatten_codes, unflatten_codes
 from networks.description import Described
-from networks.transformer import CausalTransformer, KeyValueCache
+from networks.transformer import CausalTransformer
 
 
 class TopContext(Described, nn.Module):
@@ -48,6 +48,11 @@ class TopContext(Described, nn.Module):
             for _ in range(num_layers)
         )
 
+    @property
+    def reach(self) -> int:
+        """Top columns on either side that a code's context is mixed from."""
+        return sum(layer[0].padding[1] for layer in self.layers)
+
     def forward(self, top_codes: Tensor) -> Tensor:
         """Top grid (batch, rows, columns) → (batch, scale² · rows · columns, width), in the bottom codes' order."""
         x = self.embedding(top_codes).movedim(-1, 1)
@@ -72,6 +77,8 @@ class CodePrior(Described, nn.Module):
         num_codes: of the level that is modelled.
         width, num_layers, num_heads, feedforward_width, dropout, rotary_base, activation_checkpointing:
             see `CausalTransformer`.
+        attention_columns: a code sees so many columns' worth of codes, itself the last of them; None for all. Then
+            sampling goes on without end from a cache of that size.
         top_context: how the top grid is seen; None for the top prior.
 
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
@@ -90,11 +97,15 @@ class CodePrior(Described, nn.Module):
         dropout: float = 0.1,
         rotary_base: float = 1000.0,
         activation_checkpointing: bool = False,
+        attention_columns: int | None = None,
         top_context: TopContext | None = None,
     ) -> None:
         super().__init__()
         self.num_classes, self.num_codes = num_classes, num_codes
         self.num_rows, self.num_columns = num_rows, num_columns
+        if attention_columns is not None and attention_columns < 1:
+            raise ValueError(f"attention_columns = {attention_columns}, expected 1 or more, or none.")
+        self.attention_columns = attention_columns
         self.class_embedding = nn.Embedding(num_classes, width)
         self.code_embedding = nn.Embedding(num_codes, width)
         self.row_embedding = nn.Embedding(num_rows, width)
@@ -111,7 +122,14 @@ class CodePrior(Described, nn.Module):
         self.top_context = top_context
         self.dropout = nn.Dropout(dropout)
         self.transformer = CausalTransformer(
-            width, num_layers, num_heads, feedforward_width, dropout, rotary_base, activation_checkpointing
+            width,
+            num_layers,
+            num_heads,
+            feedforward_width,
+            dropout,
+            rotary_base,
+            activation_checkpointing,
+            attention_window=attention_columns and attention_columns * num_rows,
         )
         self.to_logits = nn.Linear(width, num_codes)
         nn.init.normal_(self.to_logits.weight, std=0.02)
@@ -133,7 +151,7 @@ class CodePrior(Described, nn.Module):
         Returns:
             (batch, length, num_codes): position *i* holds the logits of code *i*.
         """
-        return self._logits(codes[:, :-1], labels, self.context(top_codes), 0, codes.shape[1], None)
+        return self.to_logits(self.hidden(codes[:, :-1], labels, self.context(top_codes)))
 
     def context(self, top_codes: Tensor | None) -> Tensor | None:
         """Flattened top codes (batch, top length) → (batch, bottom length, width); None for the top prior.
@@ -148,36 +166,28 @@ class CodePrior(Described, nn.Module):
             return None
         return self.top_context(unflatten_codes(top_codes, self.num_rows // self.top_context.scale))
 
-    def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
-        """An empty cache for `next_logits`, for at most `max_length` codes."""
-        return KeyValueCache(self.transformer, batch_size, max_length)
-
-    def next_logits(self, codes: Tensor, labels: Tensor, context: Tensor | None, cache: KeyValueCache) -> Tensor:
-        """Logits (batch, num_codes) of the code that follows `codes` (batch, length).
-
-        Only positions that the cache does not hold yet are computed: all of them at first, one at a time later.
-        """
-        start, end = cache.length, codes.shape[1] + 1
-        new_codes = codes[:, max(start - 1, 0) :]
-        return self._logits(new_codes, labels, context, start, end, cache, last_only=True)[:, 0]
-
-    def _logits(
+    def hidden(
         self,
-        previous_codes: Tensor,
+        codes: Tensor,
         labels: Tensor,
         context: Tensor | None,
-        start: int,
-        end: int,
-        cache: KeyValueCache | None,
-        last_only: bool = False,
+        kept: list[tuple[Tensor, Tensor]] | None = None,
     ) -> Tensor:
-        """Logits of the codes `start` … `end - 1`; `previous_codes` are those before each, as far as there are any."""
-        positions = torch.arange(start, end, device=labels.device)
-        columns = positions.div(self.num_rows, rounding_mode="floor")
+        """What the logits are computed from, at the class token and at each code.
+
+        Args:
+            codes: (batch, length) flattened codes.
+            labels: (batch,) classes.
+            context: see `context`, of one position more than the codes at least.
+            kept: takes the keys and values of each layer, see `CausalTransformer.forward`.
+
+        Returns:
+            (batch, 1 + length, width): position *i* predicts code *i*.
+        """
+        positions = torch.arange(1 + codes.shape[1], device=labels.device)
         x = self.row_embedding(positions % self.num_rows) + self.class_embedding(labels)[:, None]
-        previous = self.code_embedding(previous_codes)
-        x = x + (F.pad(previous, (0, 0, 1, 0)) if start == 0 else previous)
+        x = x + F.pad(self.code_embedding(codes), (0, 0, 1, 0))
         if context is not None:
-            x = x + context[:, start:end]
-        x = self.transformer(self.dropout(x), columns, cache)
-        return self.to_logits(x[:, -1:] if last_only else x)
+            x = x + context[:, : len(positions)]
+        columns = positions.div(self.num_rows, rounding_mode="floor")
+        return self.transformer(self.dropout(x), columns, kept)

@@ -1,12 +1,16 @@
 """Drawing codes from a prior, one after the other, for any length of sound."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
+from networks.code_grid import unflatten_codes
 from networks.prior import CodePrior
+from networks.stepping import Precision, PriorStepper
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class Sampling:
         temperature: below 1 plays safe, above 1 takes risks; 0 always takes the most likely code.
         top_k: only the k most likely codes; None or 0 for all.
         top_p: only the fewest codes that together are this likely; 1 for all.
+        precision: of the prior's weights on a CPU: `float32` is exact, the others are faster.
 
     Raises:
         ValueError: where a value lies outside its range.
@@ -27,6 +32,7 @@ class Sampling:
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float = 1.0
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if not self.temperature >= 0:
@@ -52,7 +58,6 @@ class Sampling:
         return order.gather(1, rank.minimum(num_kept - 1))[:, 0]
 
 
-@torch.no_grad()
 def sample_codes(
     prior: CodePrior,
     labels: Tensor,
@@ -60,58 +65,95 @@ def sample_codes(
     seeds: list[int],
     sampling: Sampling,
     top_codes: Tensor | None = None,
-    on_column: Callable[[], None] | None = None,
 ) -> Tensor:
-    """Draw `num_columns` time columns of codes for each label, in windows that continue each other.
-
-    The prior was trained on windows of `prior.num_columns`. A longer sound is made of such windows: the second half of
-    one is the prefix of the next, which fills its own second half. Each row draws from its own seed, so that it comes
-    out the same alone and in a batch.
+    """Draw `num_columns` time columns of codes for each label; see `stream_columns`.
 
     Args:
-        prior: in evaluation mode.
-        labels: (batch,) classes.
+        prior, labels, seeds, sampling: see `stream_columns`.
         num_columns: time columns wanted, of this prior's level.
-        seeds: one for each row of the batch.
-        sampling: how to draw.
         top_codes: (batch, length) flattened, at least as long as the bottom codes wanted; for the bottom prior only.
-        on_column: called after each finished column, for progress.
 
     Returns:
         (batch, num_columns · num_rows) flattened codes.
     """
+    top_columns = None
+    if prior.top_context is not None and top_codes is not None:
+        scale = prior.top_context.scale
+        num_top_columns = -(-num_columns // scale)
+        top_columns = list(unflatten_codes(top_codes, prior.num_rows // scale).unbind(-1))[:num_top_columns]
+        if len(top_columns) < num_top_columns:
+            raise ValueError(f"{num_columns} columns need {num_top_columns} of top codes, found {len(top_columns)}.")
+    elif top_codes is not None or prior.top_context is not None:
+        prior.context(top_codes)  # raises, naming what was expected
+    columns = stream_columns(prior, labels, seeds, sampling, top_columns and iter(top_columns))
+    return torch.cat(list(islice(columns, num_columns)), dim=1)
+
+
+@torch.inference_mode()
+def stream_columns(
+    prior: CodePrior,
+    labels: Tensor,
+    seeds: list[int],
+    sampling: Sampling,
+    top_columns: Iterator[Tensor] | None = None,
+) -> Iterator[Tensor]:
+    """Draw time columns of codes, without end and in constant memory, or until the top columns end.
+
+    A prior that attends to all before it was trained on windows of `prior.num_columns`. A longer sound is made of such
+    windows: the second half of one is the prefix of the next, which fills its own second half. One with
+    `attention_columns` goes on from its cache. Each row draws from its own seed, so that it comes out the same alone
+    and in a batch.
+
+    Args:
+        prior: in evaluation mode.
+        labels: (batch,) classes.
+        seeds: one for each row of the batch.
+        sampling: how to draw.
+        top_columns: columns (batch, top rows) of top codes; for the bottom prior only. They are taken when needed: a
+            window ahead, or with `attention_columns` as far ahead as the context reaches.
+
+    Yields:
+        (batch, num_rows) codes of the next column.
+    """
     assert len(seeds) == len(labels), "one seed for each row"
-    rows, device = prior.num_rows, labels.device
+    stepper = PriorStepper(prior, labels, sampling.precision)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    drawn: deque[Tensor] = deque(maxlen=prior.num_columns)
+    for num_known, num_columns, context in _windows(prior, top_columns):
+        if num_known:
+            stepper.begin(torch.cat(list(drawn)[-num_known:], dim=1), context)
+        for column in range(num_known, num_columns):
+            uniforms = torch.stack([torch.rand(prior.num_rows, generator=generator) for generator in generators])
+            uniforms = uniforms.to(labels.device)
+            codes = []
+            for row in range(prior.num_rows):
+                before = codes[-1] if codes else drawn[-1][:, -1] if drawn else None
+                above = None if context is None else context[:, column * prior.num_rows + row]
+                codes.append(sampling.draw(stepper.step(before, above), uniforms[:, row]))
+            drawn.append(torch.stack(codes, dim=1))
+            yield drawn[-1]
+
+
+def _windows(prior: CodePrior, top_columns: Iterator[Tensor] | None) -> Iterator[tuple[int, int, Tensor | None]]:
+    """Of each window the columns that are known from the one before, all its columns, and its context."""
+    num_columns, is_endless = prior.num_columns, prior.attention_columns is not None
     scale = prior.top_context.scale if prior.top_context is not None else 1
-    stride = max(prior.num_columns // 2 // scale, 1) * scale  # windows start at whole columns of the top grid
-    num_top = -(-num_columns // scale) * (rows // scale)
-    if prior.top_context is not None and top_codes is not None and top_codes.shape[1] < num_top:
-        raise ValueError(f"{num_columns} columns need {num_top} top codes, found {top_codes.shape[1]}.")
-    uniforms = torch.stack(
-        [torch.rand(num_columns * rows, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    ).to(device)
-    codes = torch.empty(len(labels), 0, dtype=torch.long, device=device)
-    start = 0
-    while codes.shape[1] < num_columns * rows:
-        end = min(start + prior.num_columns, num_columns)
-        context = prior.context(_columns_of_top(prior, top_codes, start, end))
-        cache = prior.new_cache(len(labels), (end - start) * rows)
-        window = codes[:, start * rows :]
-        while window.shape[1] < (end - start) * rows:
-            logits = prior.next_logits(window, labels, context, cache)
-            drawn = sampling.draw(logits, uniforms[:, start * rows + window.shape[1]])
-            window = torch.cat([window, drawn[:, None]], dim=1)
-            if on_column is not None and window.shape[1] % rows == 0:
-                on_column()
-        codes = torch.cat([codes[:, : start * rows], window], dim=1)
-        start += stride
-    return codes
-
-
-def _columns_of_top(prior: CodePrior, top_codes: Tensor | None, start: int, end: int) -> Tensor | None:
-    """The part of the flattened top codes that lies above the bottom columns `start` … `end - 1`."""
-    if top_codes is None or prior.top_context is None:
-        return top_codes
-    scale = prior.top_context.scale
-    top_rows = prior.num_rows // scale
-    return top_codes[:, start // scale * top_rows : -(-end // scale) * top_rows]
+    stride = num_columns if is_endless else max(num_columns // 2 // scale, 1) * scale  # whole columns of the top grid
+    num_known = num_columns - stride
+    if prior.top_context is None or top_columns is None:
+        prior.context(top_columns)  # raises where only one of the two is there
+        yield 0, num_columns, None
+        while True:
+            yield num_known, num_columns, None
+    num_around = prior.top_context.reach if is_endless else 0
+    before: list[Tensor] = []
+    coming = list(islice(top_columns, num_columns // scale + num_around))
+    is_first = True
+    while len(coming) * scale > (0 if is_first else num_known):
+        context = prior.context(torch.cat(before + coming, dim=1))[:, len(before) * scale * prior.num_rows :]
+        num_now = min(len(coming) * scale, num_columns)
+        yield (0 if is_first else num_known), num_now, context
+        before = (before + coming[: stride // scale])[-num_around:] if num_around else []
+        coming = coming[stride // scale :]
+        coming += islice(top_columns, num_columns // scale + num_around - len(coming))
+        is_first = False

@@ -1,33 +1,9 @@
-"""A causal transformer over columns of codes: attention, rotary time and the cache that makes sampling cheap."""
+"""A causal transformer over columns of codes, with rotary time; sampling one code at a time is in `stepping`."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-
-
-class KeyValueCache:
-    """Keys and values of everything seen so far, preallocated: one token then costs one token.
-
-    Shapes: (layers, 2, batch, heads, max_length, head width). `length` counts the positions that are filled.
-    """
-
-    def __init__(self, transformer: "CausalTransformer", batch_size: int, max_length: int) -> None:
-        weight = transformer.blocks[0].to_queries_keys_values.weight
-        num_heads = transformer.num_heads
-        head_width = weight.shape[1] // num_heads
-        shape = (len(transformer.blocks), 2, batch_size, num_heads, max_length, head_width)
-        device = weight.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        self.entries = torch.zeros(shape, dtype=dtype, device=weight.device)
-        self.length = 0
-
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the new positions of one layer, return all its keys and values; `length` is moved by the caller."""
-        end = self.length + keys.shape[2]
-        self.entries[layer, 0, :, :, self.length : end] = keys
-        self.entries[layer, 1, :, :, self.length : end] = values
-        return self.entries[layer, 0, :, :, :end], self.entries[layer, 1, :, :, :end]
 
 
 class CausalTransformer(nn.Module):
@@ -37,7 +13,8 @@ class CausalTransformer(nn.Module):
     columns lie between two codes, at any length; there is no table over the sequence.
 
     Attention is `scaled_dot_product_attention`, which never stores the length × length matrix; dropout is applied to
-    the residual branches only, for dropout of the attention weights would need that matrix.
+    the residual branches only, for dropout of the attention weights would need that matrix. With an `attention_window`
+    the cost grows with the length, not with its square, and sampling needs no more than the window.
 
     Args:
         width: of the residual stream.
@@ -45,6 +22,7 @@ class CausalTransformer(nn.Module):
         dropout: of each residual branch.
         rotary_base: wavelengths of the rotation go from 2π to 2π · `rotary_base` columns.
         activation_checkpointing: recompute the blocks in the backward pass: less memory, about a third more time.
+        attention_window: a position sees itself and so many less one before it; None for all.
 
     Source: A. Vaswani et al., "Attention Is All You Need", 2017; pre-norm: R. Xiong et al., 2020, arXiv 2002.04745;
     rotary positions: J. Su et al., "RoFormer", 2021, arXiv 2104.09864, section 3.4.2.
@@ -59,6 +37,7 @@ class CausalTransformer(nn.Module):
         dropout: float,
         rotary_base: float,
         activation_checkpointing: bool = False,
+        attention_window: int | None = None,
     ) -> None:
         super().__init__()
         if width % (2 * num_heads):
@@ -66,7 +45,7 @@ class CausalTransformer(nn.Module):
         self.num_heads = num_heads
         self.activation_checkpointing = activation_checkpointing
         self.blocks = nn.ModuleList(
-            _Block(width, num_heads, feedforward_width, dropout, layer) for layer in range(num_layers)
+            TransformerBlock(width, num_heads, feedforward_width, dropout, attention_window) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(width)
         self.rotary_base = rotary_base
@@ -77,29 +56,34 @@ class CausalTransformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, columns: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+    def forward(self, x: Tensor, columns: Tensor, kept: list[tuple[Tensor, Tensor]] | None = None) -> Tensor:
         """(batch, length, width) and the column of each position (length,) → (batch, length, width).
 
-        With a cache, `x` continues what the cache holds: either the cache is empty or `length` is 1.
+        With a list `kept`, each block appends its keys and values to it, of (batch, heads, length, head width).
         """
-        half = x.shape[-1] // self.num_heads // 2
-        frequencies = self.rotary_base ** -(torch.arange(half, device=x.device) / half)  # fp32 under every precision
-        angles = columns[:, None] * frequencies
+        angles = columns[:, None] * self.rotary_frequencies(x.device)
         rotation = (angles.cos(), angles.sin())
         for block in self.blocks:
-            if self.activation_checkpointing and self.training and cache is None:
+            if self.activation_checkpointing and self.training and kept is None:
                 x = checkpoint(block, x, rotation, use_reentrant=False)
             else:
-                x = block(x, rotation, cache)
-        if cache is not None:
-            cache.length += x.shape[1]
+                x = block(x, rotation, kept)
         return self.norm(x)
 
+    def rotary_frequencies(self, device: torch.device) -> Tensor:
+        """Radians a column of each pair of a head's channels (head width / 2,); fp32 under every precision."""
+        half = self.norm.normalized_shape[0] // self.num_heads // 2
+        return self.rotary_base ** -(torch.arange(half, device=device) / half)
 
-class _Block(nn.Module):
-    def __init__(self, width: int, num_heads: int, feedforward_width: int, dropout: float, layer: int) -> None:
+
+class TransformerBlock(nn.Module):
+    """Attention and a feed-forward layer, each behind a norm and added to what came in; see `CausalTransformer`."""
+
+    def __init__(
+        self, width: int, num_heads: int, feedforward_width: int, dropout: float, attention_window: int | None
+    ) -> None:
         super().__init__()
-        self.num_heads, self.layer = num_heads, layer
+        self.num_heads, self.attention_window = num_heads, attention_window
         self.attention_norm = nn.LayerNorm(width)
         self.to_queries_keys_values = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
@@ -108,20 +92,42 @@ class _Block(nn.Module):
         self.shrink = nn.Linear(feedforward_width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: KeyValueCache | None = None) -> Tensor:
-        x = x + self.dropout(self._attend(self.attention_norm(x), rotation, cache))
+    def forward(
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], kept: list[tuple[Tensor, Tensor]] | None = None
+    ) -> Tensor:
+        x = x + self.dropout(self._attend(self.attention_norm(x), rotation, kept))
         return x + self.dropout(self.shrink(F.gelu(self.expand(self.feedforward_norm(x)))))
 
-    def _attend(self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: KeyValueCache | None) -> Tensor:
+    def _attend(self, x: Tensor, rotation: tuple[Tensor, Tensor], kept: list[tuple[Tensor, Tensor]] | None) -> Tensor:
         batch_size, length, width = x.shape
         heads = self.to_queries_keys_values(x).view(batch_size, length, 3, self.num_heads, -1)
         queries, keys, values = heads.permute(2, 0, 3, 1, 4)
         queries, keys = _rotate(queries, *rotation), _rotate(keys, *rotation)
-        if cache is not None:
-            assert cache.length == 0 or length == 1, "a cache that holds something is continued one code at a time"
-            keys, values = cache.append(self.layer, keys, values)
-        attended = F.scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
+        if kept is not None:
+            kept.append((keys, values))
+        if self.attention_window is None or length <= self.attention_window:
+            attended = F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+        else:
+            attended = windowed_attention(queries, keys, values, self.attention_window)
         return self.attention_out(attended.transpose(1, 2).reshape(batch_size, length, width))
+
+
+def windowed_attention(queries: Tensor, keys: Tensor, values: Tensor, window: int) -> Tensor:
+    """Causal attention to the last `window` positions, in chunks of that length, each of which sees the one before.
+
+    All are (batch, heads, length, head width), and so is the result.
+    """
+    length = queries.shape[2]
+    chunked = [
+        F.pad(x, (0, 0, 0, -length % window)).unflatten(2, (-1, window)).transpose(1, 2)
+        for x in (queries, keys, values)
+    ]
+    first = F.scaled_dot_product_attention(*(x[:, 0] for x in chunked), is_causal=True)
+    with_the_one_before = (torch.cat([x[:, :-1], x[:, 1:]], dim=3).flatten(0, 1) for x in chunked[1:])
+    is_seen = torch.ones(window, 2 * window, dtype=torch.bool, device=queries.device).triu(1).tril(window)
+    rest = F.scaled_dot_product_attention(chunked[0][:, 1:].flatten(0, 1), *with_the_one_before, attn_mask=is_seen)
+    attended = torch.cat([first[:, None], rest.unflatten(0, (len(queries), -1))], dim=1)
+    return attended.transpose(1, 2).flatten(2, 3)[:, :, :length]
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

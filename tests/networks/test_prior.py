@@ -69,38 +69,6 @@ def test_rows_of_a_batch_are_independent(prior_and_top_codes):
         torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=0)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("prefix_length", [0, 1, 6, 15])
-def test_cached_logits_equal_recomputed_ones(prior_and_top_codes, prefix_length):
-    prior, top_codes = prior_and_top_codes
-    expected = prior(CODES, LABELS, top_codes)
-    context, cache = prior.context(top_codes), prior.new_cache(2, LENGTH)
-    for length in range(prefix_length, LENGTH):
-        found = prior.next_logits(CODES[:, :length], LABELS, context, cache)
-        torch.testing.assert_close(found, expected[:, length], atol=1e-5, rtol=0)
-        assert cache.length == length + 1
-
-
-@torch.no_grad()
-def test_the_cache_works_in_half_precision(prior_and_top_codes):
-    prior, top_codes = prior_and_top_codes
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        expected = prior(CODES, LABELS, top_codes)
-        context, cache = prior.context(top_codes), prior.new_cache(2, LENGTH)
-        for length in range(LENGTH):
-            found = prior.next_logits(CODES[:, :length], LABELS, context, cache)
-            torch.testing.assert_close(found, expected[:, length], atol=0.1, rtol=0)
-
-
-@torch.no_grad()
-def test_the_cache_is_filled_in_training_mode_too():
-    prior = tiny_prior(dropout=0.0, activation_checkpointing=True).train()
-    expected, cache = prior(CODES, LABELS), prior.new_cache(2, LENGTH)
-    for length in range(LENGTH):
-        found = prior.next_logits(CODES[:, :length], LABELS, None, cache)
-        torch.testing.assert_close(found, expected[:, length], atol=1e-5, rtol=0)
-
-
 def test_activation_checkpointing_gives_the_same_loss_and_gradients():
     results = []
     for activation_checkpointing in (False, True):

@@ -1,9 +1,14 @@
+import subprocess
+import sys
+from itertools import islice
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from networks import Sampling, sample_codes
+from networks import Sampling, sample_codes, stream_columns
 from networks.code_grid import flatten_codes
+from tests.conftest import PROJECT
 from tests.networks.tiny import tiny_prior, tiny_top_context
 
 NUM_DRAWS = 20_000
@@ -191,17 +196,24 @@ class TestSampleCodes:
             expected = prior(torch.zeros(1, 1, dtype=torch.long), labels[:1])[0, 0].softmax(dim=0)
         torch.testing.assert_close(torch.bincount(first, minlength=11) / num_rows, expected, atol=0.05, rtol=0)
 
-    def test_progress_is_told_once_for_each_column(self, prior_and_top_codes):
-        prior, top_codes = prior_and_top_codes
-        told = []
-        sample_codes(prior, LABELS, 9, SEEDS, GREEDY, top_codes, on_column=lambda: told.append(None))
-        assert len(told) == 9
-
     def test_the_global_random_state_is_left_alone(self):
         prior = tiny_prior()
         before = torch.get_rng_state()
         sample_codes(prior, LABELS, 5, SEEDS, Sampling())
         assert torch.equal(torch.get_rng_state(), before)
+
+    @torch.no_grad()
+    @pytest.mark.parametrize("num_columns", [1, 4, 5, 10, 13])
+    def test_a_bounded_view_needs_no_windows(self, num_columns):
+        """Its codes are those of one full forward pass over the whole sound."""
+        for context, top_codes in ((None, None), (tiny_top_context(), top_of(num_columns=7))):
+            prior = tiny_prior(attention_columns=2, top_context=context)
+            above = None if top_codes is None else top_codes[:, : -(-num_columns // 2) * 2]
+            codes = torch.empty(3, 0, dtype=torch.long)
+            for _ in range(num_columns * 4):
+                logits = prior(F.pad(codes, (0, 1)), LABELS, above)[:, -1]
+                codes = torch.cat([codes, logits.argmax(dim=-1, keepdim=True)], dim=1)
+            assert torch.equal(sample_codes(prior, LABELS, num_columns, SEEDS, GREEDY, above), codes)
 
     def test_too_few_top_codes_are_refused(self):
         prior = tiny_prior(top_context=tiny_top_context())
@@ -211,3 +223,59 @@ class TestSampleCodes:
     def test_top_codes_for_a_prior_without_context_are_refused(self):
         with pytest.raises(ValueError, match="was given top codes"):
             sample_codes(tiny_prior(), LABELS, 4, SEEDS, GREEDY, top_of(num_columns=2))
+
+
+class TestStreamColumns:
+    @pytest.mark.parametrize("attention_columns", [None, 2])
+    def test_both_levels_together_are_the_codes_of_one_call_each(self, attention_columns):
+        top = tiny_prior(num_rows=2, num_codes=7, attention_columns=attention_columns)
+        bottom = tiny_prior(attention_columns=attention_columns, top_context=tiny_top_context())
+        top_columns = islice(stream_columns(top, LABELS, SEEDS, Sampling()), 9)
+        streamed = torch.cat(list(stream_columns(bottom, LABELS, SEEDS, Sampling(), top_columns)), dim=1)
+        top_codes = sample_codes(top, LABELS, 9, SEEDS, Sampling())
+        assert torch.equal(streamed, sample_codes(bottom, LABELS, 18, SEEDS, Sampling(), top_codes))
+
+    @pytest.mark.parametrize(("attention_columns", "num_ahead"), [(None, 2), (2, 2 + 2)])
+    def test_top_columns_are_taken_when_they_are_needed(self, attention_columns, num_ahead):
+        """A window ahead, and with a bounded view what the context reaches, too."""
+        bottom = tiny_prior(attention_columns=attention_columns, top_context=tiny_top_context())
+        taken = []
+        top_columns = (taken.append(None) or torch.zeros(3, 2, dtype=torch.long) for _ in range(100))
+        columns = stream_columns(bottom, LABELS, SEEDS, Sampling(), top_columns)
+        next(columns)
+        assert len(taken) == num_ahead
+        for _ in range(19):
+            next(columns)
+        assert len(taken) <= num_ahead + 10
+
+    @pytest.mark.parametrize("attention_columns", [None, 3])
+    def test_an_hour_needs_the_memory_of_minutes(self, attention_columns):
+        """Resident size of a process that draws columns of half a second for an hour."""
+        program = f"""
+import torch
+from itertools import islice
+from pathlib import Path
+from networks import CodePrior, Sampling, TopContext, stream_columns
+
+def resident_bytes():
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+
+torch.manual_seed(0)
+options = dict(num_classes=2, num_columns=6, num_codes=8, width=16, num_layers=1, num_heads=2, feedforward_width=32)
+options["attention_columns"] = {attention_columns}
+context = TopContext(num_codes=8, width=16, num_layers=1, kernel_size=3, rank=4)
+top = CodePrior(num_rows=1, **options).eval()
+bottom = CodePrior(num_rows=2, top_context=context, **options).eval()
+labels = torch.tensor([0, 1])
+columns = stream_columns(bottom, labels, [1, 2], Sampling(), stream_columns(top, labels, [3, 4], Sampling()))
+for column in islice(columns, 720):
+    pass
+after_a_tenth = resident_bytes()
+for column in islice(columns, 6480):
+    pass
+print(resident_bytes() - after_a_tenth)
+"""
+        result = subprocess.run(
+            [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+        )
+        assert int(result.stdout) < 2**20

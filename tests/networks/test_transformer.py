@@ -2,8 +2,9 @@ import copy
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from networks.transformer import CausalTransformer
+from networks.transformer import CausalTransformer, windowed_attention
 from tests.networks.tiny import strengthened
 
 WIDTH, LENGTH = 16, 12
@@ -41,6 +42,28 @@ def test_a_position_sees_itself_and_what_lies_before(inputs, columns):
         difference = (network(changed, columns) - before).abs().amax(dim=(0, 2))
         assert (difference[:position] < 1e-6).all()
         assert (difference[position:] > 1e-4).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 6, 11, 12, 20])
+@pytest.mark.parametrize("length", [1, 5, 6, 12])
+def test_windowed_attention_is_attention_with_a_mask(window, length):
+    queries, keys, values = torch.randn(3, 2, 4, length, 8, generator=torch.Generator().manual_seed(0))
+    is_seen = torch.ones(length, length).tril().triu(1 - window).bool()
+    expected = F.scaled_dot_product_attention(queries, keys, values, attn_mask=is_seen)
+    torch.testing.assert_close(windowed_attention(queries, keys, values, window), expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_window_is_as_wide_as_it_says(inputs, columns, window):
+    network = transformer(num_layers=1, attention_window=window)
+    before = network(inputs, columns)
+    for position in range(LENGTH):
+        changed = inputs.clone()
+        changed[:, position] *= -1
+        is_changed = (network(changed, columns) - before).abs().amax(dim=(0, 2)) > 1e-5
+        assert is_changed.nonzero().flatten().tolist() == list(range(position, min(position + window, LENGTH)))
 
 
 @torch.no_grad()

@@ -1,0 +1,184 @@
+"""A prior computed one code at a time, as sampling needs it: exact, and from a cache of fixed size."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from networks.prior import CodePrior
+from networks.transformer import TransformerBlock
+
+Precision = Literal["float32", "float16", "int8"]
+NUM_WEIGHT_BLOCKS = 16
+
+
+class PriorStepper:
+    """Gives the logits of the next code, again and again.
+
+    Why not the modules themselves: a single code has so little to compute that reading the weights and starting the
+    operators is what takes the time. Here the scale and shift of the norms are folded into the layers behind them, the
+    rotation of queries and keys is one complex product, and on a CPU the weights are laid out for the product with few
+    rows. The logits are those of `CodePrior.forward` but for rounding.
+
+    The cache holds as many positions as the prior attends to: a window of training, or its `attention_columns`, in
+    which case the oldest position gives way to the newest and there is no end.
+
+    Args:
+        prior: in evaluation mode.
+        labels: (batch,) classes.
+        precision: of the weights on a CPU, see `Sampling`. On other devices autocast decides.
+    """
+
+    def __init__(self, prior: CodePrior, labels: Tensor, precision: Precision = "float32") -> None:
+        self.prior, self.labels = prior, labels
+        transformer = prior.transformer
+        num_columns = prior.attention_columns or prior.num_columns
+        self.is_endless = prior.attention_columns is not None
+        self.capacity = num_columns * prior.num_rows
+        self.position = 0
+        self._frequencies = transformer.rotary_frequencies(torch.device("cpu")).double()
+        self._rotation = self._rotation_of(0)
+        self._places = prior.row_embedding.weight + prior.class_embedding(labels)[:, None]
+        self._layers = [_LayerStepper(block, len(labels), self.capacity, precision) for block in transformer.blocks]
+        self._to_logits = _linear(*_after_norm(transformer.norm, prior.to_logits), len(labels), precision)
+
+    @torch.no_grad()
+    def begin(self, codes: Tensor, context: Tensor | None) -> None:
+        """Forgets everything, and takes a prefix (batch, length) as known; `step` then follows with its last code.
+
+        Args:
+            codes: of at most a window; may be empty.
+            context: of these positions (batch, length, width), or None.
+        """
+        self.position = codes.shape[1]
+        self._rotation = self._rotation_of(self.position // self.prior.num_rows)
+        if self.position:
+            kept: list[tuple[Tensor, Tensor]] = []
+            self.prior.hidden(codes[:, :-1], self.labels, context, kept)
+            for layer, (keys, values) in zip(self._layers, kept, strict=True):
+                layer.fill(keys, values)
+
+    @torch.no_grad()
+    def step(self, previous: Tensor | None, context: Tensor | None) -> Tensor:
+        """Logits (batch, num_codes) of the next code.
+
+        Args:
+            previous: the code (batch,) before it; None at the beginning.
+            context: of this position (batch, width), or None.
+        """
+        if self.position == self.capacity and not self.is_endless:
+            raise ValueError(f"This prior attends to {self.capacity} codes at most; begin anew with a part of them.")
+        column, row = divmod(self.position, self.prior.num_rows)
+        if row == 0:
+            self._rotation = self._rotation_of(column)
+        x = self._places[:, row]
+        if previous is not None:
+            x = x + self.prior.code_embedding(previous)
+        if context is not None:
+            x = x + context
+        slot, num_filled = self.position % self.capacity, min(self.position + 1, self.capacity)
+        with torch.autocast(x.device.type, enabled=False):  # the layers know their precision
+            for layer in self._layers:
+                x = layer(x, self._rotation, slot, num_filled)
+            self.position += 1
+            return self._to_logits(F.layer_norm(x, x.shape[-1:]))
+
+    def _rotation_of(self, column: int) -> Tensor:
+        angles = column * self._frequencies  # in double precision: an hour has hundreds of thousands of columns
+        return torch.polar(torch.ones_like(angles), angles).to(torch.complex64).to(self.labels.device)
+
+
+class _LayerStepper:
+    """One block; its keys lie as (batch · heads, head width, capacity), its values as (…, capacity, head width)."""
+
+    def __init__(self, block: TransformerBlock, batch_size: int, capacity: int, precision: Precision) -> None:
+        width = block.attention_out.in_features
+        self.num_heads, self.head_width = block.num_heads, width // block.num_heads
+        weight, bias = _after_norm(block.attention_norm, block.to_queries_keys_values)
+        order = _paired_order(self.num_heads, self.head_width)
+        scale = self.head_width**-0.5
+        parts = [
+            (scale * weight[:width][order], scale * bias[:width][order]),
+            (weight[width : 2 * width][order], bias[width : 2 * width][order]),
+            (weight[2 * width :], bias[2 * width :]),
+        ]
+        self.to_queries_keys_values = _linear(
+            *(torch.cat(part) for part in zip(*parts, strict=True)), batch_size, precision
+        )
+        self.attention_out = _linear(block.attention_out.weight, block.attention_out.bias, batch_size, precision)
+        self.expand = _linear(*_after_norm(block.feedforward_norm, block.expand), batch_size, precision)
+        self.shrink = _linear(block.shrink.weight, block.shrink.bias, batch_size, precision)
+        num_rows, dtype, device = batch_size * self.num_heads, _dtype_on(weight.device), weight.device
+        self.keys = torch.zeros(num_rows, self.head_width, capacity, dtype=dtype, device=device)
+        self.values = torch.zeros(num_rows, capacity, self.head_width, dtype=dtype, device=device)
+
+    def fill(self, keys: Tensor, values: Tensor) -> None:
+        """Stores the keys and values of a prefix, of (batch, heads, length, head width), as far as there is room."""
+        capacity, length = self.values.shape[1], keys.shape[2]
+        slots = torch.arange(max(0, length - capacity), length, device=keys.device)
+        order = _paired_order(1, self.head_width)
+        self.keys[:, :, slots % capacity] = keys[:, :, slots][..., order].flatten(0, 1).mT.to(self.keys.dtype)
+        self.values[:, slots % capacity] = values[:, :, slots].flatten(0, 1).to(self.values.dtype)
+
+    def __call__(self, x: Tensor, rotation: Tensor, slot: int, num_filled: int) -> Tensor:
+        batch_size, width = x.shape
+        queries_keys, values = self.to_queries_keys_values(F.layer_norm(x, (width,))).split([2 * width, width], dim=1)
+        pairs = torch.view_as_complex(queries_keys.reshape(batch_size, 2, self.num_heads, -1, 2)) * rotation
+        queries, keys = torch.view_as_real(pairs).view(batch_size, 2, -1, self.head_width).unbind(1)
+        self.keys[:, :, slot] = keys.reshape(-1, self.head_width)
+        self.values[:, slot] = values.reshape(-1, self.head_width)
+        queries = queries.reshape(-1, 1, self.head_width).to(self.keys.dtype)
+        weights = torch.bmm(queries, self.keys[:, :, :num_filled]).softmax(-1)
+        attended = torch.bmm(weights, self.values[:, :num_filled]).view(batch_size, width)
+        x = x + self.attention_out(attended)
+        return x + self.shrink(F.gelu(self.expand(F.layer_norm(x, (width,)))))
+
+
+def _paired_order(num_heads: int, head_width: int) -> Tensor:
+    """The channels of each head in an order in which those that are rotated together are neighbours."""
+    pairs = torch.arange(head_width).view(2, -1).T.flatten()
+    return (torch.arange(num_heads)[:, None] * head_width + pairs).flatten()
+
+
+def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer with the scale and shift of the norm before it."""
+    weight = linear.weight.detach().float()
+    return weight * norm.weight.detach(), linear.bias.detach() + (weight * norm.bias.detach()).sum(1)
+
+
+def _linear(weight: Tensor, bias: Tensor, batch_size: int, precision: Precision) -> Callable[[Tensor], Tensor]:
+    """(batch, in) → (batch, out) in fp32, as fast as this device can for a few rows."""
+    weight, bias = weight.detach().float(), bias.detach().float()
+    if weight.device.type != "cpu":
+        dtype = _dtype_on(weight.device)
+        weight, bias = weight.to(dtype), bias.to(dtype)
+        return lambda x: F.linear(x.to(dtype), weight, bias).float()
+    if precision == "float16":
+        packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
+        return lambda x: torch.ops.quantized.linear_dynamic_fp16(x, packed)
+    if precision == "int8":
+        scale = weight.abs().amax(1) / 127
+        rounded = (weight / scale[:, None]).round().to(torch.int8)
+        half_scale = scale.bfloat16()
+        return lambda x: torch._weight_int8pack_mm(x.bfloat16(), rounded, half_scale).float() + bias
+    return _blocked_linear(weight, bias, batch_size)
+
+
+def _dtype_on(device: torch.device) -> torch.dtype:
+    """What autocast wants; on a CPU it has no use here, since nothing computes single rows faster in bf16."""
+    is_wanted = device.type != "cpu" and torch.is_autocast_enabled(device.type)
+    return torch.get_autocast_dtype(device.type) if is_wanted else torch.float32
+
+
+def _blocked_linear(weight: Tensor, bias: Tensor, batch_size: int) -> Callable[[Tensor], Tensor]:
+    """In blocks of output channels: so MKL reads the weights several times as fast as in one product of few rows."""
+    num_out, num_in = weight.shape
+    num_blocks = NUM_WEIGHT_BLOCKS if num_out % NUM_WEIGHT_BLOCKS == 0 else 1
+    blocks = weight.view(num_blocks, -1, num_in).contiguous()
+    if batch_size == 1:
+        biases = bias.view(num_blocks, -1, 1)
+        return lambda x: torch.baddbmm(biases, blocks, x.view(num_in, 1).expand(num_blocks, -1, 1)).view(1, num_out)
+    blocks, biases = blocks.mT.contiguous(), bias.view(num_blocks, 1, -1)
+    return lambda x: torch.baddbmm(biases, x.expand(num_blocks, -1, -1), blocks).transpose(0, 1).reshape(-1, num_out)
