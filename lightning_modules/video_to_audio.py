@@ -1,7 +1,7 @@
 """The composite: from a video to its sound, by four trained models."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ class VideoToAudio(LightningModule):
 
     Why a LightningModule: `predict` then brings devices, precision and progress; it is never trained.
 
-    A scene's codes are one long sequence, made of windows in which the end of one is the beginning of the next; its
-    spectrogram is decoded and inverted in one piece. Where no class passes the threshold there is silence.
+    A scene's codes are one long sequence. They are drawn column by column, and decoded and inverted piece by piece,
+    each of which goes on from the one before. Where no class passes the threshold there is silence.
 
     Args:
         vqvae, top, bottom, classifier: paths of the four checkpoints.
@@ -126,19 +126,17 @@ class VideoToAudio(LightningModule):
     def _sample(self, scene_number: int, label: int, num_samples: int) -> Tensor:
         """Sound of one class (variants, num_samples)."""
         num_columns = self.geometry.top_columns_of(num_samples)
-        scale = self.bottom.network.top_context.scale
         labels = torch.full((self.num_variants,), label, device=self.device)
+        for_bottom, for_decoder = tee(islice(self._columns("top", labels, scene_number), num_columns))
+        bottom_columns = self._columns("bottom", labels, scene_number, for_bottom)
+        num_bottom_columns = num_columns * self.bottom.network.top_context.scale
         with Progress(transient=True) as progress:
-
-            def shown(level: str, columns: Iterable[Tensor], total: int) -> list[Tensor]:
-                return list(progress.track(columns, total, description=escape(f"{level} codes, {self.classes[label]}")))
-
-            top_columns = islice(self._columns("top", labels, scene_number), num_columns)
-            top_columns = shown("top", top_columns, num_columns)
-            bottom_columns = self._columns("bottom", labels, scene_number, iter(top_columns))
-            bottom_columns = shown("bottom", bottom_columns, num_columns * scale)
-        spectrogram = self.vqvae.decode(torch.cat(top_columns, dim=1), torch.cat(bottom_columns, dim=1))
-        return self.vqvae.spectrogram.invert(spectrogram, self.num_iterations)[:, :num_samples]
+            name = escape(f"sound of {self.classes[label]}")
+            bottom_columns = progress.track(bottom_columns, num_bottom_columns, description=name)
+            pieces = self.vqvae.decode_columns(for_decoder, bottom_columns)
+            waveform = torch.cat(list(self.vqvae.spectrogram.invert_pieces(pieces, self.num_iterations)), dim=1)
+        waveform = waveform / waveform.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
+        return waveform[:, :num_samples]
 
     def _columns(
         self, level: str, labels: Tensor, scene_number: int, top_columns: Iterator[Tensor] | None = None

@@ -1,7 +1,10 @@
 """Learning to turn spectrograms into codes and back."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
@@ -109,6 +112,35 @@ class VQVAE(System):
         top = unflatten_codes(top_codes, self.geometry.top_shape[0])
         bottom = unflatten_codes(bottom_codes, self.geometry.bottom_shape[0])
         return self.network.decode_codes(top, bottom).float()
+
+    def decode_columns(
+        self, top_columns: Iterator[Tensor], bottom_columns: Iterator[Tensor], num_top_columns: int = 30
+    ) -> Iterator[Tensor]:
+        """Columns of codes (batch, rows), without end → pieces of the spectrogram, equal to that decoded as a whole.
+
+        Args:
+            top_columns: of the top level.
+            bottom_columns: of the bottom level, as many as belong to the top columns.
+            num_top_columns: of a piece.
+
+        Yields:
+            (batch, 1, bins, frames).
+        """
+        scale = self.geometry.top_stride // self.geometry.bottom_stride
+        reach = self.network.reach
+        before: list[Tensor] = []
+        coming: list[Tensor] = []
+        while True:
+            for top in islice(top_columns, num_top_columns + reach - len(coming)):
+                coming.append(torch.cat([top, *islice(bottom_columns, scale)], dim=1))
+            if not coming:
+                return
+            seen = torch.stack(before + coming, dim=1)
+            top_rows = self.geometry.top_shape[0]
+            picture = self.decode(seen[..., :top_rows].flatten(1), seen[..., top_rows:].flatten(1))
+            first = len(before) * self.geometry.top_stride
+            yield picture[..., first : first + num_top_columns * self.geometry.top_stride]
+            before, coming = (before + coming[:num_top_columns])[-reach:], coming[num_top_columns:]
 
     def decode_coarsely(self, top_codes: Tensor) -> Tensor:
         """Flattened top codes of any length → a coarse spectrogram: what the top prior says, on its own."""

@@ -1,10 +1,12 @@
 """From waveforms to the pictures that the models see, and back."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor, nn
-from torchaudio.functional import griffinlim
 
 from media.geometry import Geometry
+from media.griffin_lim import griffin_lim, invert_pieces, random_phase
 
 
 class Spectrogram(nn.Module):
@@ -15,9 +17,6 @@ class Spectrogram(nn.Module):
 
     Shapes: waveform (..., samples) in [-1, 1] ↔ spectrogram (..., 1, bins, frames) in [-1, 1],
     frames = samples // hop + 1. Always computed in fp32, whatever the precision around it.
-
-    Source: D. Griffin, J. Lim, "Signal Estimation from Modified Short-Time Fourier Transform", 1984; the accelerated
-    form: N. Perraudin, P. Balazs, P. Søndergaard, "A Fast Griffin-Lim Algorithm", 2013 (momentum 0.99).
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -53,38 +52,25 @@ class Spectrogram(nn.Module):
     def invert(self, spectrogram: Tensor, num_iterations: int = 64, momentum: float = 0.99, seed: int = 0) -> Tensor:
         """Spectrogram (..., 1, bins, frames) → waveform (..., (frames - 1) * hop samples) in [-1, 1].
 
-        The first phases are random, drawn from `seed`: on one kind of device the same picture gives the same sound.
-        A waveform that would clip is scaled down as a whole.
+        The first phases are random, drawn from `seed`: the same picture gives the same sound. A waveform that would
+        clip is scaled down as a whole.
         """
         with torch.autocast(spectrogram.device.type, enabled=False):
             magnitude = self.magnitude(spectrogram)
             shape = magnitude.shape
             magnitude = magnitude.reshape(-1, *shape[-2:])
-            window = torch.hann_window(self.geometry.n_fft, device=magnitude.device)
-            waveforms = []
-            with torch.random.fork_rng(devices=[magnitude.device] if magnitude.is_cuda else []):
-                for picture in magnitude:  # one by one: the same phases for a picture alone and in a batch
-                    _generator(magnitude.device).manual_seed(seed)
-                    waveforms.append(
-                        griffinlim(
-                            picture,
-                            window=window,
-                            n_fft=self.geometry.n_fft,
-                            hop_length=self.geometry.hop_samples,
-                            win_length=self.geometry.n_fft,
-                            power=1.0,
-                            n_iter=num_iterations,
-                            momentum=momentum,
-                            length=self.geometry.samples_of(shape[-1]),
-                            rand_init=True,
-                        )
-                    )
-            waveform = torch.stack(waveforms)
-            peak = waveform.abs().amax(dim=-1, keepdim=True)
-            waveform = waveform / peak.clamp(min=1.0)
+            phase = random_phase(magnitude, torch.Generator().manual_seed(seed))
+            waveform = griffin_lim(magnitude, self.geometry.hop_samples, num_iterations, momentum, phase)
+            waveform = waveform / waveform.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
         return waveform.reshape(*shape[:-3], waveform.shape[-1])
 
+    @torch.no_grad()
+    def invert_pieces(
+        self, pieces: Iterable[Tensor], num_iterations: int = 64, momentum: float = 0.99, seed: int = 0
+    ) -> Iterator[Tensor]:
+        """Consecutive pieces (batch, 1, bins, frames) of a long spectrogram → those of its waveform (batch, samples).
 
-def _generator(device: torch.device) -> torch.Generator:
-    """The global generator of one device; `torch.manual_seed` would reseed all GPUs, also those that take no part."""
-    return torch.cuda.default_generators[device.index] if device.type == "cuda" else torch.default_generator
+        In constant memory, and without a border to be heard. What comes may go beyond [-1, 1].
+        """
+        magnitudes = (self.magnitude(piece)[:, 0] for piece in pieces)
+        yield from invert_pieces(magnitudes, self.geometry.hop_samples, num_iterations, momentum, seed)

@@ -1,6 +1,7 @@
 """The two-level vector-quantised autoencoder that turns spectrograms into two grids of codes."""
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,9 @@ class VQVAE2(Described, nn.Module):
             the finer level learns everything and the top codes carry nothing, so that there is nothing for a top
             prior to say; with it the top codes alone give a coarse sound (`decode_top_codes`).
 
+    Attributes:
+        reach: top columns on either side of a place that its sound is decoded from, at most.
+
     Source: A. Razavi, A. van den Oord, O. Vinyals, "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019,
     arXiv 1906.00446, section 3.1 and figure 2a.
     """
@@ -69,6 +73,8 @@ class VQVAE2(Described, nn.Module):
             )
         self.num_codes = num_codes
         self.bottom_stride, self.top_stride = bottom_stride, top_stride
+        # A convolution reaches one place, and all those of an upsampling together less than two of the coarsest.
+        self.reach = 2 + math.ceil((num_residual_blocks + 3) / between)
         blocks = (num_residual_blocks, residual_width)
         self.encode_bottom = _encoder(in_channels, width, bottom_stride, *blocks)
         self.encode_top = _encoder(width, width, between, *blocks)

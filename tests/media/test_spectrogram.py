@@ -2,8 +2,10 @@ import math
 
 import pytest
 import torch
+from torchaudio.functional import griffinlim
 
 from media import Geometry, Spectrogram
+from media.griffin_lim import griffin_lim
 
 TINY = Geometry(n_fft=62, hop_samples=16, num_frames=32)
 
@@ -193,6 +195,43 @@ def test_a_picture_gives_the_same_sound_alone_and_in_a_batch(tiny):
     together = tiny.invert(pictures)
     for picture, sound in zip(pictures, together, strict=True):
         torch.testing.assert_close(tiny.invert(picture), sound, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("num_frames", [[500], [100, 400], [7] * 70 + [10], [240, 240, 20], [5], [3, 4, 2]])
+def test_pieces_make_a_waveform_of_the_whole_length(tiny, num_frames):
+    picture = tiny(noise(2, 15 + 16 * (sum(num_frames) - 1)))
+    pieces = list(tiny.invert_pieces(picture.split(num_frames, dim=-1), num_iterations=2))
+    assert sum(piece.shape[1] for piece in pieces) == 16 * (sum(num_frames) - 1)
+
+
+def test_a_sound_in_pieces_is_as_good_as_in_one(reference):
+    waveform = meow(Geometry()).repeat(3)
+    picture = reference(waveform)
+    whole = reference.invert(picture)
+    in_pieces = torch.cat(list(reference.invert_pieces(picture[None].split(100, dim=-1))), dim=1)[0]
+    assert convergence_db(reference, picture, in_pieces) < convergence_db(reference, picture, whole) + 2
+    assert convergence_db(reference, picture, in_pieces) < -20
+
+
+def test_no_border_is_heard_between_pieces(reference):
+    """Where pieces meet, a steady tone stays what it is: no click, no gap."""
+    picture = reference(sine(30, 48_000, 478, amplitude=0.5))
+    found = torch.cat(list(reference.invert_pieces(picture[None].split(60, dim=-1))), dim=1)[0]
+    level = found[4_000:-4_000].unfold(0, 320, 80).square().mean(dim=1).sqrt()
+    assert level.min() > 0.9 * 0.5 / 2**0.5
+    assert level.max() < 1.1 * 0.5 / 2**0.5
+    loudest = reference(found)[0, :, 20:-20]
+    assert (loudest.argmax(dim=0) == 30).all()
+    assert loudest[60:].max() < loudest.max() - 1  # 40 dB: a click would be heard in all bins
+
+
+def test_the_phases_are_those_of_the_library_where_it_has_no_random_ones(reference):
+    magnitude = reference.magnitude(reference(meow(Geometry())))
+    options = {"n_fft": 478, "hop_length": 160, "win_length": 478, "power": 1.0, "n_iter": 8, "momentum": 0.99}
+    window = torch.hann_window(478)
+    expected = griffinlim(magnitude, window=window, length=38_240, rand_init=False, **options)
+    found = griffin_lim(magnitude, 160, 8, 0.99, phase=torch.zeros_like(magnitude[0]))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def test_a_loud_picture_never_clips(tiny):

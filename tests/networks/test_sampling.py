@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from itertools import islice
 
 import pytest
@@ -8,7 +6,6 @@ from torch.nn import functional as F
 
 from networks import Sampling, sample_codes, stream_columns
 from networks.code_grid import flatten_codes
-from tests.conftest import PROJECT
 from tests.networks.tiny import tiny_prior, tiny_top_context
 
 NUM_DRAWS = 20_000
@@ -247,35 +244,3 @@ class TestStreamColumns:
         for _ in range(19):
             next(columns)
         assert len(taken) <= num_ahead + 10
-
-    @pytest.mark.parametrize("attention_columns", [None, 3])
-    def test_an_hour_needs_the_memory_of_minutes(self, attention_columns):
-        """Resident size of a process that draws columns of half a second for an hour."""
-        program = f"""
-import torch
-from itertools import islice
-from pathlib import Path
-from networks import CodePrior, Sampling, TopContext, stream_columns
-
-def resident_bytes():
-    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
-
-torch.manual_seed(0)
-options = dict(num_classes=2, num_columns=6, num_codes=8, width=16, num_layers=1, num_heads=2, feedforward_width=32)
-options["attention_columns"] = {attention_columns}
-context = TopContext(num_codes=8, width=16, num_layers=1, kernel_size=3, rank=4)
-top = CodePrior(num_rows=1, **options).eval()
-bottom = CodePrior(num_rows=2, top_context=context, **options).eval()
-labels = torch.tensor([0, 1])
-columns = stream_columns(bottom, labels, [1, 2], Sampling(), stream_columns(top, labels, [3, 4], Sampling()))
-for column in islice(columns, 720):
-    pass
-after_a_tenth = resident_bytes()
-for column in islice(columns, 6480):
-    pass
-print(resident_bytes() - after_a_tenth)
-"""
-        result = subprocess.run(
-            [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
-        )
-        assert int(result.stdout) < 2**20
