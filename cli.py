@@ -1,7 +1,12 @@
 """The one way in: `python cli.py fit --config vqvae.yaml`, and the same with validate, test and predict."""
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until all is imported, Ctrl-C ends it without a word
+
+import logging
 import os
-import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -9,6 +14,8 @@ from typing import Any
 
 import wandb
 import yaml
+from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
@@ -16,9 +23,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks import BestCheckpoint, ConfigSaver, MediaLogger, PredictionWriter, Session, SessionEnd
 from callbacks.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
+from cli_arguments import find_configs, fit_command, short_error
 from lightning_modules import System
 from lightning_modules.checkpoint_io import DurableCheckpointIO
-from lightning_modules.device_check import check_card, check_fit
+from lightning_modules.device_check import check_card
 from lightning_modules.precision import choose_precision, find_device
 from lightning_modules.resuming import (
     LAST,
@@ -29,8 +37,8 @@ from lightning_modules.resuming import (
     newest_resume_point,
     read_resume_point,
 )
+from lightning_modules.step_memory import check_fit, use_largest_batch
 
-CONFIGS = Path(__file__).parent / "configs"
 say = rank_zero_only(print)
 
 
@@ -45,6 +53,10 @@ class Video2AudioCLI(LightningCLI):
         self.typed = typed
         super().__init__(*args, **kwargs)
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """One that raises, so that `main` can say in one line what is wrong."""
+        return super().init_parser(**kwargs, exit_on_error=False)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Callbacks that every config sets by name, so that an overlay can change one value of them."""
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
@@ -54,11 +66,24 @@ class Video2AudioCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
         parser.add_argument(
-            "--fresh", type=bool, default=False, help="Begin a fit anew; what it has written before is moved aside."
+            "--fresh",
+            type=bool,
+            nargs="?",
+            const=True,
+            default=False,
+            help="Begin a fit anew; what it has written before is moved aside.",
+        )
+        parser.add_argument(
+            "--largest_batch",
+            type=bool,
+            nargs="?",
+            const=True,
+            default=False,
+            help="Use the largest batch that the memory has room for; a step learns from as many samples as before.",
         )
         parser.add_argument(
             "--earlier_outputs",
-            type=list[str],
+            type=str | list[str],
             default=["/kaggle/input"],
             help="Folders in which, at any depth, checkpoints are looked for that are not here.",
         )
@@ -79,7 +104,7 @@ class Video2AudioCLI(LightningCLI):
                 values = self._get(self.config, part).init_args
                 for name, value in vars(values).items():
                     if isinstance(value, str) and value.endswith(".ckpt"):
-                        values[name] = find_checkpoint(value, self._get(self.config, "earlier_outputs"))
+                        values[name] = find_checkpoint(value, self._earlier_outputs)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """With checkpoints that last."""
@@ -88,8 +113,11 @@ class Video2AudioCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs, plugins=[*plugins, DurableCheckpointIO()])
 
     def before_fit(self) -> None:
-        """Refuses a fit that its card has no memory for."""
-        check_fit(self.model, self.datamodule, self.trainer)
+        """Suits the batch to the memory where that is asked for, else refuses a fit that its card has none for."""
+        if self._get(self.config, "largest_batch"):
+            say(use_largest_batch(self.model, self.datamodule, self.trainer))
+        else:
+            check_fit(self.model, self.datamodule, self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """A fit ends in good order when it is stopped, and says how it goes on."""
@@ -108,8 +136,8 @@ class Video2AudioCLI(LightningCLI):
                 wandb.finish()  # the next fit of this process has a run of its own
             session.stop_listening()
         if end is not None:
-            command = shlex.join(["python", "cli.py", *_without_fresh(self.typed), *end.options])
-            say(f"{end}. Go on with:\n  {command}")
+            what = "To train longer" if end.is_finished else "Go on with"
+            say(f"{end}. {what}:\n  {fit_command(self.typed, end.options)}")
             if end.exit_code and rank_zero_only.rank == 0:  # another's code would have Lightning kill the first process
                 raise SystemExit(end.exit_code)
 
@@ -127,14 +155,17 @@ class Video2AudioCLI(LightningCLI):
             point = self._resume_point(folder, asked)
             kwargs["ckpt_path"] = str(point.path) if point else None
         elif asked is None:
-            path = find_checkpoint(str(folder / "best.ckpt"), self._get(self.config, "earlier_outputs"))
+            path = find_checkpoint(str(folder / "best.ckpt"), self._earlier_outputs)
             if not Path(path).is_file():
-                raise FileNotFoundError(
-                    f"There is no checkpoint {path}. Make it with: python cli.py fit --config {folder.name}.yaml"
-                )
+                raise FileNotFoundError(f"There is no checkpoint {path}. Make it with: {fit_command(self.typed)}")
             say(f"Using {path}.")
             kwargs["ckpt_path"] = path
         return kwargs
+
+    @property
+    def _earlier_outputs(self) -> list[str]:
+        roots = self._get(self.config, "earlier_outputs")
+        return [roots] if isinstance(roots, str) else roots
 
     def _resume_point(self, folder: Path, asked: str | None) -> ResumePoint | None:
         """Where this fit goes on, told to the user; the run's id of W&B is kept there, too."""
@@ -146,72 +177,26 @@ class Video2AudioCLI(LightningCLI):
             point = read_resume_point(fetch_artifact(asked, folder) if is_artifact else Path(asked))
         else:
             data = self._get(self.config, "data").init_args
-            roots = self._get(self.config, "earlier_outputs")
-            point = newest_resume_point(folder, roots, self.model, data.get("cache_dir"))
+            point = newest_resume_point(folder, self._earlier_outputs, self.model, data.get("cache_dir"))
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
                 keep_run_id(logger, folder)
         if point is None:
-            say(f"Starting from scratch: there is no {folder / LAST}.")
+            roots = [root for root in self._earlier_outputs if Path(root).is_dir()]
+            say(f"Starting from scratch: there is no {folder / LAST}{', nor one under '.join(['', *roots])}.")
             return None
         max_steps = self.trainer.max_steps
-        say(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
         if 0 < max_steps <= point.step:
             raise SessionEnd(
-                f"This fit is finished: it has done {point.step} of {max_steps} steps",
+                f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps",
                 options=("--trainer.max_steps", str(2 * max_steps)),
+                is_finished=True,
             )
+        say(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
         now = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_none=False))
         for change in changes(point.config, now) if point.config else []:
             say(f"Changed since that checkpoint: {change}")
         return point
-
-
-def _without_fresh(args: list[str]) -> list[str]:
-    kept = [arg for arg in args if not arg.startswith("--fresh=")]
-    while "--fresh" in kept:
-        place = kept.index("--fresh")
-        del kept[place : place + 2]
-    return kept
-
-
-def find_configs(args: list[str], folder: Path = CONFIGS) -> list[str]:
-    """Arguments in which bare config names have become paths.
-
-    A name that is no file here is looked for in `folder`. An overlay that differs from system to system is a folder
-    there: `--config vqvae.yaml --config demo.yaml` finds `configs/demo/vqvae.yaml`, named after the first config.
-
-    Raises:
-        FileNotFoundError: where a config is found nowhere; the message lists those that exist.
-    """
-    found, system, is_value = [], None, False
-    for arg in args:
-        prefix, name = ("--config=", arg[9:]) if arg.startswith("--config=") else ("", arg)
-        if prefix or is_value:
-            path = _find_config(name, system, folder)
-            system = system or path.name
-            found.append(f"{prefix}{path}")
-        else:
-            found.append(arg)
-        is_value = arg in ("--config", "-c")
-    return found
-
-
-def _find_config(name: str, system: str | None, folder: Path) -> Path:
-    candidates = [Path(name), folder / name]
-    if system:
-        candidates.append(folder / Path(name).stem / system)
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    known = sorted(
-        {path.name for path in folder.glob("*.yaml")}
-        | {f"{path.name}.yaml" for path in folder.iterdir() if path.is_dir()}
-    )
-    raise FileNotFoundError(
-        f"There is no config {name}: looked for {' and '.join(map(str, candidates))}. "
-        f"Shipped configs: {', '.join(known)} (those of folders come after a system's own)."
-    )
 
 
 def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
@@ -236,20 +221,36 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
         args = find_configs(args)
         warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # main(args) is meant to be called
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
-    return Video2AudioCLI(
-        args=args,
-        typed=typed,
-        run=run,
-        seed_everything_default=1,
-        save_config_callback=ConfigSaver,
-        save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
-    )
+    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # inside lightning, with new versions of torch
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    try:
+        return Video2AudioCLI(
+            args=args,
+            typed=typed,
+            run=run,
+            seed_everything_default=1,
+            save_config_callback=ConfigSaver,
+            save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
+        )
+    except (ArgumentError, ValueError) as error:
+        if isinstance(error, ArgumentError) or "Does not validate" in str(error):
+            raise ValueError(short_error(str(error))) from error
+        raise
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return not any(words in record.getMessage() for words in ("litlogger", "TPU available"))
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main()
-    except (ValueError, OSError) as error:
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except SystemExit as end:
+        raise SystemExit(130 if isinstance(end.__context__, KeyboardInterrupt) else end.code) from None
+    except (ValueError, OSError, MisconfigurationException) as error:
         if os.environ.get("V2A_TRACEBACK"):
             raise
         sys.exit(f"Error: {error}\n(V2A_TRACEBACK=1 shows where it comes from.)")

@@ -23,8 +23,9 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from callbacks.session_time import KAGGLE, KAGGLE_HOURS, as_hours
-from lightning_modules.device_check import GIB, check_card, find_shortage, measure_memory, synthetic_batch
+from lightning_modules.device_check import check_card
 from lightning_modules.precision import choose_precision, find_device
+from lightning_modules.step_memory import GIB, find_shortage, free_memory_gib, measure_memory, synthetic_batch
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 PACKAGES = ("torchvision", "torchaudio", "lightning", "wandb")
@@ -144,6 +145,9 @@ def describe_machine() -> list[str]:
         gpus.append(f"GPU: {torch.cuda.get_device_name(number)}, {total:.1f} GiB, {free:.1f} of them free")
     lines += gpus or ["GPU: none that torch can use"]
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    with suppress(AttributeError, OSError):
+        if os.getloadavg()[0] > cores / 4:
+            lines.append(f"Other work runs here (load {os.getloadavg()[0]:.1f}): the times below come out too long.")
     return [*lines, f"Versions: Python {platform.python_version()}, torch {torch.__version__}, {versions}"]
 
 
@@ -191,7 +195,7 @@ def examine(system: str, parts: Any, max_steps: int, max_seconds: float) -> Find
         garbage_collection_cuda()
         finding.need_gib = need.gib(data.batch_size)
         if device.type == "cuda":
-            card, free_gib = torch.cuda.get_device_name(device), torch.cuda.mem_get_info(device)[0] / GIB
+            card, free_gib = torch.cuda.get_device_name(device), free_memory_gib(device)
             finding.remark = find_shortage(need, data.batch_size, finding.num_accumulated, card, free_gib) or ""
         if not finding.remark:
             batch = synthetic_batch(model, data.batch_size, image_size)

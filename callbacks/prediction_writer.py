@@ -65,7 +65,9 @@ class PredictionWriter(BasePredictionWriter):
         temporary.replace(path)
         if self.overview:
             write_png(self.output_dir / "overview.png", draw_grids(self.overview))
-        table = Table(*map(escape, self.rows[0]), title=f"{len(self.rows)} predictions, also in {path}")
+        table = Table(title=f"{len(self.rows)} prediction{'s' * (len(self.rows) > 1)}, also in {path}")
+        for name in self.rows[0]:
+            table.add_column(escape(name), overflow="fold")  # a path that is cut is of no use
         for row in self.rows[:20]:
             table.add_row(*(escape(str(value)) for value in row.values()))
         Console().print(table)

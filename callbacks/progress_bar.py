@@ -1,12 +1,63 @@
-"""The terminal's progress bar."""
+"""How far a fit is, in the terminal or in a log file."""
 
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+LINE_EVERY_S = 60.0
+say = rank_zero_only(print)
 
 
 class StepProgressBar(RichProgressBar):
-    """Lightning's rich progress bar, telling the optimiser step as well: a fit here ends at a step, not at an epoch."""
+    """Lightning's rich progress bar, telling the optimiser step as well: a fit here ends at a step, not at an epoch.
+
+    Where there is no terminal (a log file, a notebook that runs by itself) a bar shows nothing until it is full. There
+    a line is printed every minute and after each validation.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._is_terminal = Console().is_terminal
+        self._line_at = 0.0
+        self._line_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock of the lines."""
+        super().on_train_start(trainer, pl_module)
+        self._line_at, self._line_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Moves the bar, or prints a line where one is due."""
+        super().on_train_batch_end(trainer, pl_module, *args)
+        if self.progress is not None and self.train_progress_bar_id is not None:
+            description = self._get_train_description(trainer.current_epoch)
+            self.progress.update(self.train_progress_bar_id, description=description)
+        seconds, num_steps = time.monotonic() - self._line_at, trainer.global_step - self._line_step
+        if not self._is_terminal and seconds >= LINE_EVERY_S and num_steps:
+            self._say(trainer, f"train/loss {_shown(trainer, 'train/loss')}, {seconds / num_steps:.3g} s a step")
+            self._line_at, self._line_step = time.monotonic(), trainer.global_step
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tells the figures of the validation."""
+        super().on_validation_end(trainer, pl_module)
+        if not self._is_terminal and trainer.state.fn == "fit":
+            names = sorted(name for name in trainer.callback_metrics if name.startswith("val/"))
+            self._say(trainer, ", ".join(f"{name} {_shown(trainer, name)}" for name in names))
+            self._line_at, self._line_step = time.monotonic(), trainer.global_step
+
+    def _say(self, trainer: Trainer, figures: str) -> None:
+        say(f"{self._get_train_description(trainer.current_epoch)}: {figures}", flush=True)
 
     def _get_train_description(self, current_epoch: int) -> str:
         max_steps = self.trainer.max_steps
         steps = f"{self.trainer.global_step}/{max_steps}" if max_steps > 0 else f"{self.trainer.global_step}"
-        return f"Epoch {current_epoch}, from step {steps}"
+        return f"Epoch {current_epoch}, step {steps}"
+
+
+def _shown(trainer: Trainer, name: str) -> str:
+    value = trainer.callback_metrics.get(name)
+    return "–" if value is None else f"{float(value):.4g}"

@@ -17,6 +17,7 @@ from callbacks.wandb_run import store_artifact
 from lightning_modules.resuming import LAST, PREVIOUS
 
 UPLOAD_EVERY_S = 3600
+MIN_STEPS_TIMED = 2  # before that, nothing is said of the time left
 TIME_IS_UP = -1
 
 
@@ -26,13 +27,17 @@ class SessionEnd(Exception):
     Args:
         reason: for the user.
         exit_code: of the process; 0 where the end was planned.
-        options: what the command needs besides, to go on.
+        options: what the command needs besides, to go on; name and value in turn.
+        is_finished: there was nothing left to do.
     """
 
-    def __init__(self, reason: str, exit_code: int = 0, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, reason: str, exit_code: int = 0, options: tuple[str, ...] = (), is_finished: bool = False
+    ) -> None:
         super().__init__(reason)
         self.exit_code = exit_code
         self.options = options
+        self.is_finished = is_finished
 
 
 class Session(Checkpoint):
@@ -112,8 +117,7 @@ class Session(Checkpoint):
         if trainer.fit_loop.restarted_mid_epoch and epochs.total.ready == epochs.total.completed:
             epochs.increment_ready()  # Lightning forgets this where the checkpoint is of an epoch's last batch,
             epochs.increment_started()  # and would count one epoch too few
-        self._training_began_at = self._saved_at = time.monotonic()
-        self._saved_step = self._first_step = trainer.global_step
+        self._saved_at, self._saved_step, self._first_step = time.monotonic(), trainer.global_step, -1
         if trainer.is_global_zero:
             self.time.announce()
 
@@ -133,6 +137,8 @@ class Session(Checkpoint):
             return
         self.time.note("step", self._step_began_at)
         step = trainer.global_step
+        if self._first_step < 0:  # the first starts libraries and codebooks, and tells nothing of those to come
+            self._first_step, self._training_began_at = step, time.monotonic()
         is_last = 0 < trainer.max_steps <= step
         is_due = time.monotonic() - self._saved_at >= self.every_s or is_last
         self._save_or_stop(trainer, is_due or bool(self.every_steps and step >= self._saved_step + self.every_steps))
@@ -195,7 +201,7 @@ class Session(Checkpoint):
 
     def _time_left(self, trainer: Trainer) -> str:
         num_steps = trainer.global_step - self._first_step
-        if trainer.max_steps < 0 or num_steps == 0:
+        if trainer.max_steps < 0 or num_steps < MIN_STEPS_TIMED:
             return ""
         seconds = (time.monotonic() - self._training_began_at) / num_steps * (trainer.max_steps - trainer.global_step)
         return f"; about {as_hours(seconds)} are left"

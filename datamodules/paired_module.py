@@ -31,6 +31,10 @@ class PairedDataModule(LightningDataModule):
 
     def __init__(self, batch_size: int, num_workers: int, seed: int) -> None:
         super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected 1 or more.")
+        if num_workers < 0:
+            raise ValueError(f"num_workers is {num_workers}, expected 0 or more.")
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed

@@ -41,7 +41,8 @@ def read_checkpoint(path: str | Path, config: str | None = None) -> dict[str, An
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"The checkpoint {path} cannot be read; it is damaged or no checkpoint: {error}") from error
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        raise ValueError(f"The checkpoint {path} cannot be read; it is damaged or no checkpoint: {reason}.") from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise ValueError(f"{path} was not written by this project: it does not say what it was made from.")
     return checkpoint

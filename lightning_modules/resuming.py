@@ -59,8 +59,13 @@ def read_resume_point(path: Path) -> ResumePoint:
     )
 
 
-def find_resume_point(folder: Path) -> ResumePoint | None:
+def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None:
     """The newest good checkpoint of a folder by its step; a damaged or foreign file is named and passed over.
+
+    Args:
+        folder: of the checkpoints.
+        is_ours: the fit writes here. Where there is a good one, a bad one gets another name then, so that the next
+            checkpoint takes its place and not that of the good one.
 
     Raises:
         ValueError: where there are such files and none of them is good.
@@ -77,6 +82,8 @@ def find_resume_point(folder: Path) -> ResumePoint | None:
         raise ValueError(
             f"None of {', '.join(map(str, bad))} can be read. Add --fresh true to begin anew; it moves them aside."
         )
+    for path in bad if is_ours and rank_zero_only.rank == 0 else ():
+        path.replace(path.with_suffix(".damaged"))
     return max(good, key=lambda point: point.step, default=None)
 
 
@@ -85,7 +92,7 @@ def newest_resume_point(folder: Path, roots: list[str], system: System, cache_di
 
     In distributed training the first process copies, and does so before it starts the others.
     """
-    here = find_resume_point(folder)
+    here = find_resume_point(folder, is_ours=True)
     if (folder / FRESH).exists() or rank_zero_only.rank != 0:
         return here
     earlier = find_earlier(folder, roots, system)

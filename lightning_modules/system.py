@@ -63,8 +63,8 @@ class System(Described, LightningModule):
             num_classes = getattr(self.network, "num_classes", len(self.classes))
             if num_classes != len(self.classes):
                 raise ValueError(
-                    f"num_classes is {num_classes} in the config, and the data have {len(self.classes)} classes: "
-                    f"{', '.join(self.classes)}. Set num_classes to {len(self.classes)}, or move a folder away."
+                    f"num_classes is {num_classes}, but the data has {len(self.classes)} classes: {self.classes}. "
+                    f"Set num_classes to {len(self.classes)}, or point root at other data."
                 )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -118,6 +118,14 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(stopped: Path, unbroken: 
     assert_equal_ends(stopped, unbroken, SYSTEM)
 
 
+def test_a_damaged_checkpoint_does_not_push_out_the_good_one(stopped: Path) -> None:
+    last, previous = stopped / CHECKPOINTS / "last.ckpt", stopped / CHECKPOINTS / "previous.ckpt"
+    last.write_bytes(b"half of it")
+    fit(stopped, kill=Kill("step", 3, signal.SIGTERM))
+    assert [step_of(path) for path in (last, previous)] == [4, 2]
+    assert last.with_suffix(".damaged").read_bytes() == b"half of it"
+
+
 def test_where_no_checkpoint_can_be_read_nothing_is_begun(stopped: Path) -> None:
     for name in ("last.ckpt", "previous.ckpt"):
         (stopped / CHECKPOINTS / name).write_bytes(b"nothing")
@@ -183,7 +191,8 @@ def test_a_finished_fit_says_so_and_how_to_extend_it(stopped: Path) -> None:
     before = (stopped / CHECKPOINTS / "last.ckpt").stat().st_mtime_ns
     code, printed = fit(stopped)
     assert code == 0
-    assert "This fit is finished: it has done 9 of 9 steps. Go on with:" in printed
+    assert f"This fit is finished: {CHECKPOINTS}/last.ckpt has done 9 of 9 steps. To train longer:" in printed
+    assert "Going on" not in printed
     assert printed.strip().endswith("--trainer.max_steps 18")
     assert (stopped / CHECKPOINTS / "last.ckpt").stat().st_mtime_ns == before
     assert fit(stopped, "--trainer.max_steps", "11")[0] == 0

@@ -55,7 +55,7 @@ def test_weight_decay_spares_biases_and_norms():
 
 
 def test_another_number_of_classes_than_the_datas_is_refused():
-    with pytest.raises(ValueError, match=r"num_classes is 2 in the config, and the data have 3 classes: cat, dog, owl"):
+    with pytest.raises(ValueError, match=r"num_classes is 2, but the data has 3 classes: \['cat', 'dog', 'owl'\]"):
         fitted(tiny_top(), code_data(classes=["cat", "dog", "owl"]))
 
 

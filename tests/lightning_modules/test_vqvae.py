@@ -161,8 +161,9 @@ network = VQVAE2(width=8, num_residual_blocks=1, residual_width=4, embedding_dim
 vqvae = VQVAE(network, geometry).eval()
 sizes = dict(num_classes=2, num_codes=8, width=16, num_layers=1, num_heads=2, feedforward_width=32)
 context = TopContext(num_codes=8, width=16, num_layers=1, kernel_size=3, rank=4)
-top = CodePrior(num_rows=1, num_columns=60, attention_columns=ATTENTION_COLUMNS, **sizes).eval()
-bottom = CodePrior(num_rows=2, num_columns=120, attention_columns=ATTENTION_COLUMNS, top_context=context, **sizes).eval()
+sizes["attention_columns"] = ATTENTION_COLUMNS
+top = CodePrior(num_rows=1, num_columns=60, **sizes).eval()
+bottom = CodePrior(num_rows=2, num_columns=120, top_context=context, **sizes).eval()
 
 labels = torch.tensor([0, 1])
 for_bottom, for_decoder = tee(stream_columns(top, labels, [1, 2], Sampling()))

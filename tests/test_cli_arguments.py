@@ -1,0 +1,117 @@
+import shlex
+from pathlib import Path
+
+import pytest
+
+import cli
+from cli_arguments import CONFIGS, find_configs, fit_command
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder of configs, seen from an empty folder."""
+    for name in ("vqvae.yaml", "top.yaml", "demo/vqvae.yaml", "demo/top.yaml"):
+        (tmp_path / "configs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "configs" / name).touch()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "configs"
+
+
+def test_a_bare_name_is_found_among_the_shipped_configs(folder):
+    args = ["fit", "--config", "vqvae.yaml", "--trainer.max_steps", "3"]
+    assert find_configs(args, folder) == ["fit", "--config", str(folder / "vqvae.yaml"), "--trainer.max_steps", "3"]
+
+
+@pytest.mark.parametrize("system", ["vqvae", "top"])
+def test_an_overlay_in_a_folder_is_that_of_the_first_config(folder, system):
+    args = ["fit", "--config", f"{system}.yaml", "-c", "demo.yaml"]
+    assert find_configs(args, folder)[2::2] == [str(folder / f"{system}.yaml"), str(folder / f"demo/{system}.yaml")]
+
+
+def test_the_form_with_an_equals_sign(folder):
+    args = ["fit", "--config=top.yaml", "--config=demo.yaml"]
+    assert find_configs(args, folder) == [
+        "fit",
+        f"--config={folder / 'top.yaml'}",
+        f"--config={folder / 'demo/top.yaml'}",
+    ]
+
+
+def test_a_file_that_exists_comes_first(folder):
+    Path("vqvae.yaml").touch()
+    assert find_configs(["--config", "vqvae.yaml"], folder) == ["--config", "vqvae.yaml"]
+    absolute = str(folder / "top.yaml")
+    assert find_configs(["--config", absolute, "--config", "demo.yaml"], folder)[1::2] == [
+        absolute,
+        str(folder / "demo/top.yaml"),
+    ]
+
+
+def test_other_arguments_are_left_alone(folder):
+    args = ["fit", "--data.root", "vqvae.yaml", "--print_config", "top.yaml"]
+    assert find_configs(args, folder) == args
+
+
+@pytest.mark.parametrize("args", [["--config", "vae.yaml"], ["--config=vae.yaml"], ["-c", "vae.yaml"]])
+def test_an_unknown_name_lists_those_that_exist(folder, args):
+    with pytest.raises(FileNotFoundError, match=r"no config vae.yaml.*: demo.yaml, top.yaml, vqvae.yaml\."):
+        find_configs(args, folder)
+
+
+def test_an_overlay_that_the_system_lacks_is_named(folder):
+    (folder / "demo/top.yaml").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no config demo.yaml.*demo/top.yaml"):
+        find_configs(["--config", "top.yaml", "--config", "demo.yaml"], folder)
+
+
+def test_the_shipped_configs_are_found_from_anywhere(folder):
+    assert find_configs(["--config", "vqvae.yaml"]) == ["--config", str(CONFIGS / "vqvae.yaml")]
+
+
+def test_an_overlay_alone_is_told_where_it_belongs(folder):
+    with pytest.raises(FileNotFoundError, match=r"demo.yaml comes after a system's config: --config vqvae.yaml"):
+        find_configs(["fit", "--config", "demo.yaml"], folder)
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "expected"),
+    [
+        (["fit", "--config", "a.yaml"], (), "--config a.yaml"),
+        (["fit", "--fresh", "true", "--config", "a.yaml"], (), "--config a.yaml"),
+        (["fit", "--fresh", "--config", "a.yaml"], (), "--config a.yaml"),
+        (["fit", "--fresh=true", "--config", "a.yaml"], (), "--config a.yaml"),
+        (["fit", "--config", "a.yaml", "--fresh"], (), "--config a.yaml"),
+        (["fit", "--steps", "4", "--config", "a b.yaml"], ("--steps", "8"), "--config 'a b.yaml' --steps 8"),
+        (["fit", "--steps=4", "--config", "a.yaml"], ("--steps", "8"), "--config a.yaml --steps 8"),
+        (["predict", "--config", "a.yaml"], (), "--config a.yaml"),
+    ],
+)
+def test_the_command_that_goes_on(typed, options, expected):
+    assert fit_command(typed, options) == f"python cli.py fit {expected}"
+
+
+VQVAE = "fit --config vqvae.yaml"
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (f"{VQVAE} --data.bath_size 4", "datamodules.SpectrogramDataModule has no option 'bath_size'.*'batch_size'?"),
+        (f"{VQVAE} --model.network.num_code 4", "networks.VQVAE2 has no option 'num_code'.*'num_codes'?"),
+        (f"{VQVAE} --data.colour red", "has no option 'colour'. It has: .*root, .*seed"),
+        (f"{VQVAE} --data.batch_size abc", "batch_size is abc, expected int"),
+        (f"{VQVAE} --data.batch_size 0", "batch_size is 0, expected 1 or more"),
+        (f"{VQVAE} --data.num_workers -1", "num_workers is -1, expected 0 or more"),
+        (f"{VQVAE} --trainer.precision fp17", "trainer.precision is fp17, expected .*16-mixed.*bf16-mixed"),
+        (f"{VQVAE} --modle.learning_rate 1", "unrecognized arguments: --modle.learning_rate"),
+        ("fit", "Which system\\? Add --config with one of vqvae.yaml, top.yaml"),
+        ("fiit", "then fit, validate, test, predict or doctor"),
+        ("", "then fit, validate, test, predict or doctor"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(args, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=expected) as error:
+        cli.main(shlex.split(args))
+    assert "\n" not in str(error.value)
