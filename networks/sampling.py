@@ -47,7 +47,12 @@ class Sampling:
         if self.temperature == 0:
             return logits.argmax(dim=-1)
         logits = logits.float() - logits.amax(dim=-1, keepdim=True)  # a tiny temperature cannot overflow
-        probabilities, order = (logits / self.temperature).softmax(dim=-1).sort(dim=-1, descending=True)
+        probabilities = (logits / self.temperature).softmax(dim=-1)
+        if not self.top_k and self.top_p == 1:
+            cumulative = probabilities.cumsum(dim=-1)
+            total = cumulative[:, -1:]
+            return (cumulative <= (uniform[:, None] * total)).logical_and_(cumulative < total).sum(dim=-1)
+        probabilities, order = probabilities.sort(dim=-1, descending=True)
         if self.top_k:
             probabilities[:, self.top_k :] = 0
         before = probabilities.cumsum(dim=-1) - probabilities

@@ -14,6 +14,7 @@ from jsonargparse import Namespace
 
 import cli
 import doctor
+from cli_arguments import CONFIGS
 from lightning_modules.precision import Device
 from media import Geometry
 from networks import VQVAE2, CodePrior, ResNet50, TopContext
@@ -80,7 +81,7 @@ def test_the_doctor_knows_the_options_that_it_is_asked_with(command: str) -> Non
 
 def test_every_option_in_the_text_exists() -> None:
     known = set(ONLY_WITH_A_SUBCOMMAND)
-    for path in cli.CONFIGS.glob("*.yaml"):
+    for path in CONFIGS.glob("*.yaml"):
         args = ("--data.inputs", "clip.mp4") if path.stem == "video2audio" else ()
         known |= {name.replace("init_args.", "") for name in parsed("--config", path.name, *args).keys(branches=True)}
     options = set(re.findall(r"`--([\w.]+)", PROSE))
@@ -102,7 +103,9 @@ def test_any_other_command_names_what_exists(command: str) -> None:
         name = Path(program).name
         assert name in ("python", "python3", "ruff")
         assert name != "ruff" or args in (["check", "."], ["format", "--check", "."])
-        assert name == "ruff" or (args[0], args[1]) in {("-m", module) for module in ("venv", "pip", "demo", "pytest")}
+        assert name == "ruff" or (args[0], args[1]) in {
+            ("-m", module) for module in ("venv", "pip", "demo", "benchmarks", "pytest")
+        }
     for name in args:
         if name.startswith(("requirements", "tests/")):
             assert (ROOT / name).exists(), name

@@ -75,8 +75,13 @@ class TestDraw:
 
     def test_impossible_codes_are_never_drawn(self):
         logits = PROBABILITIES.log().index_fill(0, torch.tensor([0, 3]), -torch.inf)
-        drawn = Sampling().draw(logits.expand(1000, -1), torch.arange(1000) / 1000)
-        assert drawn.unique().tolist() == [1, 2, 4]
+        uniform = torch.cat([torch.arange(1000) / 1000, torch.tensor([1 - 2**-24])])
+        for sampling in (Sampling(), Sampling(top_p=0.99999)):
+            assert sampling.draw(logits.expand(1001, -1), uniform).unique().tolist() == [1, 2, 4]
+
+    def test_the_last_codes_may_be_impossible(self):
+        logits = PROBABILITIES.log().index_fill(0, torch.tensor([3, 4]), -torch.inf)
+        assert Sampling().draw(logits[None], torch.tensor([1 - 2**-24])).tolist() == [2]
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -1,0 +1,1 @@
+"""`python -m benchmarks`: how fast and how small everything is, each figure against a baseline written for it here."""

@@ -1,0 +1,172 @@
+"""A silent video becomes one with sound: the seconds of each stage."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from benchmarks.generating import CACHED, CachedGenerator, integrated_s
+from benchmarks.gpt import GPT, gpt_sizes
+from benchmarks.measuring import Plan, tell
+from benchmarks.models import build
+from benchmarks.records import Part, Row, rows
+from datamodules import VideoDataModule
+from datamodules.videos import Clip
+from demo import LABELS
+from demo.photos import draw_photo
+from lightning_modules import VideoToAudio
+from networks.stepping import Precision
+
+FRAMES_PER_SECOND = 25
+FRAME_SIZE = 256
+DURATION_S, DURATION_IN_QUICK_S = 10, 2
+NUM_LENGTHS = 3
+LOOK, TOP, BOTTOM, DECODE, SAVE = "look at the frames", "top codes", "bottom codes", "decode and invert", "save and mux"
+STAGES = (LOOK, TOP, BOTTOM, DECODE, SAVE)
+
+
+class StagedVideoToAudio(VideoToAudio):
+    """Knows how long it spent in each stage. The inner of two stages takes its time from the outer."""
+
+    def start_clock(self, plan: Plan) -> None:
+        """Begins to measure anew."""
+        self.plan, self.stage_s, self._stage = plan, {}, None
+        self._since = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time goes to this stage, until the end of the block."""
+        outer = self._switch(name)
+        try:
+            yield
+        finally:
+            self._switch(outer)
+
+    def look(self, clip: Any) -> tuple[np.ndarray, np.ndarray]:
+        with self.stage(LOOK):
+            return super().look(clip)
+
+    def make_sound(self, *args: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        with self.stage(DECODE):
+            return super().make_sound(*args)
+
+    def _columns(self, level: str, *args: Any) -> Iterator[torch.Tensor]:
+        columns = super()._columns(level, *args)
+        while True:
+            with self.stage(TOP if level == "top" else BOTTOM):
+                column = next(columns, None)
+            if column is None:
+                return
+            yield column
+
+    def _switch(self, name: str | None) -> str | None:
+        self.plan.synchronise()
+        now = time.perf_counter()
+        if self._stage is not None:
+            self.stage_s[self._stage] = self.stage_s.get(self._stage, 0.0) + now - self._since
+        before, self._stage, self._since = self._stage, name, now
+        return before
+
+
+def measure_end_to_end(plan: Plan, duration_s: int | None = None) -> Part:
+    """In two precisions; in quick a shorter video, in float16, once."""
+    duration_s = duration_s or (DURATION_IN_QUICK_S if plan.is_quick else DURATION_S)
+    tell(f"end to end: a video of {duration_s} s")
+    precisions: tuple[Precision, ...] = ("float16",) if plan.is_quick else ("float32", "float16")
+    model = ready_model(plan)
+    gpts = {TOP: model.top.network, BOTTOM: model.bottom.network}
+    gpts = {stage: GPT(**gpt_sizes(prior)).to(plan.device).eval() for stage, prior in gpts.items()}
+    measured: dict[str, list[dict[str, float]]] = {f"ours, {precision}": [] for precision in precisions}
+    cached: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model.start_clock(plan)
+        model.look(film(folder / "short.mp4", 1, plan.seed))  # warms up
+        clip = film(folder / "silent.mp4", duration_s, plan.seed)
+        started_at = time.perf_counter()
+        for num_done in range(1 if plan.is_quick else plan.num_repetitions):
+            if plan.is_enough(num_done, time.perf_counter() - started_at):
+                break
+            for precision in precisions:
+                measured[f"ours, {precision}"].append(run(plan, model, clip, precision, folder))
+            codes_s = {stage: cached_s(plan, gpt, num_codes(model, clip, stage)) for stage, gpt in gpts.items()}
+            cached.append(measured[f"ours, {precisions[0]}"][-1] | codes_s)
+    found: list[Row] = []
+    for stage in STAGES:
+        values = {name: [seconds[stage] for seconds in repetitions] for name, repetitions in measured.items()}
+        found += stage_rows(stage, values, [seconds[stage] for seconds in cached] if stage in gpts else None)
+    totals = {name: [sum(seconds.values()) for seconds in repetitions] for name, repetitions in measured.items()}
+    found += stage_rows("all stages", totals, [sum(seconds.values()) for seconds in cached])
+    return Part("end_to_end", f"Sound for a video of {duration_s} s", found)
+
+
+def stage_rows(case: str, values: dict[str, list[float]], cached: list[float] | None) -> list[Row]:
+    """Of one stage; `cached` is the baseline's."""
+    values = values if cached is None else values | {CACHED: cached}
+    return rows(case, "s", values, (CACHED,), {CACHED: "extrapolated from the number of codes"})
+
+
+def ready_model(plan: Plan) -> StagedVideoToAudio:
+    """The four models with random weights, as `setup` would load them; the classifier is sure of what it sees."""
+    composite = build(plan, "video2audio").model
+    model = StagedVideoToAudio(sampling=composite.sampling, num_iterations=composite.num_iterations)
+    for name in model.paths:
+        parts = build(plan, name)
+        setattr(model, name, parts.model)
+        if name == "classifier":
+            parts.model.facts = {"image_size": parts.datamodule.image_size}
+    with torch.no_grad():
+        model.classifier.network.head_parameters()[-1][0] = 100.0  # the bias of the first class
+    model.classes, model.geometry = list(LABELS), model.vqvae.geometry
+    return model.to(plan.device).eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def run(plan: Plan, model: StagedVideoToAudio, clip: Clip, precision: Precision, folder: Path) -> dict[str, float]:
+    """Seconds of each stage."""
+    model.sampling = replace(model.sampling, precision=precision)
+    model.start_clock(plan)
+    with plan.half(precision):
+        (prediction,) = model.predict_step(clip, 0)
+    with model.stage(SAVE):
+        prediction.save(folder / "made")
+    return model.stage_s
+
+
+def num_codes(model: VideoToAudio, clip: Clip, stage: str) -> int:
+    """Codes that a clip's sound is made of."""
+    geometry = model.geometry
+    num_columns = geometry.top_columns_of(round(clip.duration_s * geometry.sample_rate_hz))
+    if stage == TOP:
+        return num_columns * geometry.top_shape[0]
+    return num_columns * geometry.top_stride // geometry.bottom_stride * geometry.bottom_shape[0]
+
+
+def cached_s(plan: Plan, gpt: GPT, num_codes: int) -> float:
+    """Seconds for so many codes, at the mean of a window."""
+    of_a_window = gpt.num_positions - 1
+    (seconds,) = integrated_s(plan, {"": CachedGenerator(gpt)}, of_a_window, NUM_LENGTHS, 1)[""]
+    return seconds / of_a_window * num_codes
+
+
+def film(path: Path, duration_s: int, seed: int) -> Clip:
+    """A silent video of drawn cats, another each second."""
+    rng = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        stream.width, stream.height, stream.pix_fmt = FRAME_SIZE, FRAME_SIZE, "yuv420p"
+        for _ in range(duration_s):
+            photo = draw_photo(LABELS[0], rng, FRAME_SIZE)
+            for _ in range(FRAMES_PER_SECOND):
+                container.mux(stream.encode(av.VideoFrame.from_image(photo)))
+        container.mux(stream.encode())
+    data = VideoDataModule(str(path))
+    data.setup("predict")
+    return data.clips[0]

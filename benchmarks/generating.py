@@ -1,0 +1,166 @@
+"""One code after the other: by our stepper, and in the two ways that a GPT is usually sampled."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpt import GPT, with_class_token
+from benchmarks.measuring import Plan
+from networks import CodePrior, Sampling
+from networks.stepping import Precision, PriorStepper
+
+RECOMPUTED = "everything recomputed, as nanoGPT generates"
+CACHED = "plain key/value cache, eager"
+MAX_STEPS_TIMED = 24
+
+
+class Generator(Protocol):
+    """Draws codes for a batch.
+
+    Attributes:
+        num_timed: codes that are drawn for one measurement, at most.
+    """
+
+    num_timed: int
+
+    def begin(self, num_known: int) -> None:
+        """Goes to the place behind so many codes, which are random."""
+
+    def step(self) -> None:
+        """Draws the next code."""
+
+
+class OurGenerator:
+    """`networks.stepping.PriorStepper`.
+
+    Args:
+        plan: gives the device.
+        prior: in evaluation mode.
+        precision: see `Sampling`.
+        batch_size: codes drawn at once.
+    """
+
+    num_timed = MAX_STEPS_TIMED
+
+    @torch.no_grad()
+    def __init__(self, plan: Plan, prior: CodePrior, precision: Precision = "float32", batch_size: int = 1) -> None:
+        self.sampling = Sampling(precision=precision)
+        labels = torch.zeros(batch_size, dtype=torch.long, device=plan.device)
+        with plan.half(precision):
+            self.stepper = PriorStepper(prior, labels, precision)
+        self.codes = random_codes(prior.num_codes, batch_size, prior.sequence_length - 1, plan.device)
+        self.context = prior.context(random_top_codes(prior, batch_size))
+
+    def begin(self, num_known: int) -> None:
+        self.last = self.codes[:, num_known - 1] if num_known else None
+        self.stepper.begin(self.codes[:, :num_known], None if self.context is None else self.context[:, :num_known])
+
+    def step(self) -> None:
+        above = None if self.context is None else self.context[:, self.stepper.position]
+        logits = self.stepper.step(self.last, above)
+        self.last = self.sampling.draw(logits, torch.rand(len(logits)).to(logits.device))
+
+
+class CachedGenerator:
+    """A GPT with room for all keys and values, that computes one token at a time."""
+
+    num_timed = MAX_STEPS_TIMED
+
+    def __init__(self, gpt: GPT, batch_size: int = 1) -> None:
+        self.gpt = gpt
+        self.tokens = random_tokens(gpt, batch_size)
+        self.cache = gpt.empty_cache(batch_size)
+
+    def begin(self, num_known: int) -> None:
+        self.position = num_known
+        self.last = self.tokens[:, num_known : num_known + 1]
+        if num_known:
+            self.gpt.hidden(self.tokens[:, :num_known], self.cache)
+
+    def step(self) -> None:
+        self.last = draw(self.gpt.to_logits(self.gpt.hidden(self.last, self.cache, self.position)[:, -1]))
+        self.position += 1
+
+    @torch.inference_mode()
+    def run(self, num_codes: int) -> None:
+        """Draws so many codes from the beginning on."""
+        self.begin(0)
+        for _ in range(num_codes):
+            self.step()
+
+
+class RecomputedGenerator:
+    """A GPT that computes the whole sequence for each code."""
+
+    num_timed = 1
+
+    def __init__(self, gpt: GPT, batch_size: int = 1) -> None:
+        self.gpt = gpt
+        self.tokens = random_tokens(gpt, batch_size)
+
+    def begin(self, num_known: int) -> None:
+        self.known = self.tokens[:, : 1 + num_known]
+
+    def step(self) -> None:
+        code = draw(self.gpt.to_logits(self.gpt.hidden(self.known)[:, -1]))
+        self.known = torch.cat([self.known, code], dim=1)
+
+
+def draw(logits: Tensor) -> Tensor:
+    """(batch, num_codes) → codes (batch, 1)."""
+    return torch.multinomial(logits.float().softmax(dim=-1), 1)
+
+
+def random_codes(num_codes: int, batch_size: int, length: int, device: torch.device) -> Tensor:
+    """(batch, length)."""
+    return torch.randint(num_codes, (batch_size, length), device=device)
+
+
+def random_tokens(gpt: GPT, batch_size: int) -> Tensor:
+    """A class token and codes, as many as a GPT can look at."""
+    labels = torch.zeros(batch_size, dtype=torch.long, device=gpt.tokens.weight.device)
+    return with_class_token(gpt, random_codes(gpt.num_codes, batch_size, gpt.num_positions - 1, labels.device), labels)
+
+
+def random_top_codes(prior: CodePrior, batch_size: int) -> Tensor | None:
+    """Flattened top codes of a window, for a bottom prior; None for a top prior."""
+    if prior.top_context is None:
+        return None
+    length = prior.num_rows * prior.num_columns // prior.top_context.scale**2
+    num_codes = prior.top_context.embedding.num_embeddings
+    return random_codes(num_codes, batch_size, length, prior.to_logits.weight.device)
+
+
+@torch.inference_mode()
+def integrated_s(
+    plan: Plan, generators: Mapping[str, Generator], num_codes: int, num_lengths: int, num_repetitions: int
+) -> dict[str, list[float]]:
+    """Seconds for all codes of a window, from the seconds of single codes behind prefixes of several lengths.
+
+    Args:
+        plan: has the clock.
+        generators: by name; measured in turn.
+        num_codes: of a window.
+        num_lengths: prefixes, evenly from none to almost all codes; between them the trapezoid rule is taken.
+        num_repetitions: at each length.
+
+    Returns:
+        For each name one value a repetition.
+    """
+    num_timed = {name: max(1, min(generator.num_timed, num_codes // 16)) for name, generator in generators.items()}
+    last = num_codes - 1 - max(num_timed.values()) * num_repetitions
+    lengths = torch.linspace(0, last, num_lengths).long()
+    code_s = torch.empty(len(generators), num_repetitions, num_lengths)
+    for place, length in enumerate(lengths.tolist()):
+        for generator in generators.values():
+            generator.begin(length)
+            generator.step()
+        for repetition in range(num_repetitions):
+            for number, (name, generator) in enumerate(generators.items()):
+                steps = range(num_timed[name])
+                seconds = plan.seconds(lambda generator=generator, steps=steps: [generator.step() for _ in steps])
+                code_s[number, repetition, place] = seconds / num_timed[name]
+    seconds = torch.trapezoid(code_s, lengths.float()) / last * num_codes
+    return dict(zip(generators, seconds.tolist(), strict=True))
