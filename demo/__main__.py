@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import cli
+from cli_arguments import CONFIGS
 from demo.dataset import make_dataset
 from demo.video import make_video
 
@@ -27,7 +28,7 @@ STEPS = (
 
 def main() -> None:
     """Runs every step in the project's folder and ends by naming the files to look at."""
-    os.chdir(cli.CONFIGS.parent)
+    os.chdir(CONFIGS.parent)
     started_at = time.monotonic()
     print(f"[0/{len(STEPS)}] Drawing {2 * NUM_PHOTOS} photos, synthesising {2 * NUM_SOUNDS} sounds, filming a video")
     make_dataset(FOLDER / "data", num_photos=NUM_PHOTOS, num_sounds=NUM_SOUNDS)

@@ -7,15 +7,16 @@ import pytest
 import torch
 
 import cli
+from cli_arguments import CONFIGS
 from tests.conftest import SYSTEMS, TINY, run_cli, working_folder
 
-SHIPPED = sorted(path.stem for path in cli.CONFIGS.glob("*.yaml"))
+SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 COUNTS = {"vqvae": 573_857, "top": 5_334_656, "bottom": 5_454_592, "classifier": 23_512_130}
 
 
 def test_there_is_a_config_for_each_system_and_the_composite() -> None:
     assert sorted([*SYSTEMS, "video2audio"]) == SHIPPED
-    assert sorted(path.stem for path in (cli.CONFIGS / "demo").glob("*.yaml")) == SHIPPED
+    assert sorted(path.stem for path in (CONFIGS / "demo").glob("*.yaml")) == SHIPPED
 
 
 @pytest.mark.parametrize("overlay", [[], ["--config", "demo.yaml"]], ids=["reference", "demo"])
@@ -34,7 +35,7 @@ def test_a_config_gives_a_model_and_its_data_and_writes_nothing(
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_header_says_what_it_is_and_which_command_runs_it(system: str) -> None:
-    header = (cli.CONFIGS / f"{system}.yaml").read_text().split("\nseed_everything")[0]
+    header = (CONFIGS / f"{system}.yaml").read_text().split("\nseed_everything")[0]
     assert f"# Command: python cli.py fit --config {system}.yaml" in header
     assert "# Source:" in header
     assert "# Needs:" in header
