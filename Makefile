@@ -10,7 +10,7 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

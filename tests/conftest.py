@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from lightning.pytorch.cli import LightningCLI
 
 import cli
@@ -38,6 +39,13 @@ def run_cli(folder: Path, subcommand: str, system: str, *options: str, logger: s
 @pytest.fixture(scope="session", autouse=True)
 def _offline() -> None:
     os.environ["WANDB_MODE"] = "offline"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_for_each_worker() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that a test starts
+        torch.set_num_threads(1)
     os.environ["WANDB_SILENT"] = "true"
 
 
