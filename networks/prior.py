@@ -75,8 +75,8 @@ class CodePrior(Described, nn.Module):
         num_rows: frequencies in one time column.
         num_columns: time columns of a window, the length that is trained on; sampling may go on beyond it.
         num_codes: of the level that is modelled.
-        width, num_layers, num_heads, feedforward_width, dropout, rotary_base, activation_checkpointing:
-            see `CausalTransformer`.
+        width, num_layers, num_heads, num_key_value_heads, feedforward_width, dropout, rotary_base,
+            activation_checkpointing: see `CausalTransformer`.
         attention_columns: a code sees so many columns' worth of codes, itself the last of them; None for all. Then
             sampling goes on without end from a cache of that size.
         top_context: how the top grid is seen; None for the top prior.
@@ -93,6 +93,7 @@ class CodePrior(Described, nn.Module):
         width: int = 256,
         num_layers: int = 4,
         num_heads: int = 8,
+        num_key_value_heads: int | None = None,
         feedforward_width: int = 2048,
         dropout: float = 0.1,
         rotary_base: float = 1000.0,
@@ -130,6 +131,7 @@ class CodePrior(Described, nn.Module):
             rotary_base,
             activation_checkpointing,
             attention_window=attention_columns and attention_columns * num_rows,
+            num_key_value_heads=num_key_value_heads,
         )
         self.to_logits = nn.Linear(width, num_codes)
         nn.init.normal_(self.to_logits.weight, std=0.02)

@@ -91,31 +91,30 @@ class PriorStepper:
 
 
 class _LayerStepper:
-    """One block; its keys lie as (batch · heads, head width, capacity), its values as (…, capacity, head width)."""
+    """One block; its keys lie as (batch · key heads, head width, capacity), its values with the last two exchanged."""
 
     def __init__(self, block: TransformerBlock, batch_size: int, capacity: int, precision: Precision) -> None:
         width = block.attention_out.in_features
         self.num_heads, self.head_width = block.num_heads, width // block.num_heads
+        self.num_cached = batch_size * block.num_key_value_heads
         weight, bias = _after_norm(block.attention_norm, block.to_queries_keys_values)
-        order = _paired_order(self.num_heads, self.head_width)
-        scale = self.head_width**-0.5
-        parts = [
-            (scale * weight[:width][order], scale * bias[:width][order]),
-            (weight[width : 2 * width][order], bias[width : 2 * width][order]),
-            (weight[2 * width :], bias[2 * width :]),
-        ]
-        self.to_queries_keys_values = _linear(
-            *(torch.cat(part) for part in zip(*parts, strict=True)), batch_size, precision
-        )
+        num_rotated = block.num_heads + block.num_key_value_heads
+        order = _paired_order(num_rotated, self.head_width)
+        order = torch.cat([order, torch.arange(len(order), len(weight))]).to(weight.device)
+        scale = torch.ones(len(weight), device=weight.device)
+        scale[:width] = self.head_width**-0.5
+        weight, bias = weight[order] * scale[:, None], bias[order] * scale
+        self.to_queries_keys_values = _linear(weight, bias, batch_size, precision)
+        self.splits = [num_rotated * self.head_width, block.num_key_value_heads * self.head_width]
         self.attention_out = _linear(block.attention_out.weight, block.attention_out.bias, batch_size, precision)
         self.expand = _linear(*_after_norm(block.feedforward_norm, block.expand), batch_size, precision)
         self.shrink = _linear(block.shrink.weight, block.shrink.bias, batch_size, precision)
-        num_rows, dtype, device = batch_size * self.num_heads, _dtype_on(weight.device), weight.device
-        self.keys = torch.zeros(num_rows, self.head_width, capacity, dtype=dtype, device=device)
-        self.values = torch.zeros(num_rows, capacity, self.head_width, dtype=dtype, device=device)
+        dtype, device = _dtype_on(weight.device), weight.device
+        self.keys = torch.zeros(self.num_cached, self.head_width, capacity, dtype=dtype, device=device)
+        self.values = torch.zeros(self.num_cached, capacity, self.head_width, dtype=dtype, device=device)
 
     def fill(self, keys: Tensor, values: Tensor) -> None:
-        """Stores the keys and values of a prefix, of (batch, heads, length, head width), as far as there is room."""
+        """Stores keys and values of a prefix, of (batch, key heads, length, head width), as far as there is room."""
         capacity, length = self.values.shape[1], keys.shape[2]
         slots = torch.arange(max(0, length - capacity), length, device=keys.device)
         order = _paired_order(1, self.head_width)
@@ -124,12 +123,12 @@ class _LayerStepper:
 
     def __call__(self, x: Tensor, rotation: Tensor, slot: int, num_filled: int) -> Tensor:
         batch_size, width = x.shape
-        queries_keys, values = self.to_queries_keys_values(F.layer_norm(x, (width,))).split([2 * width, width], dim=1)
-        pairs = torch.view_as_complex(queries_keys.reshape(batch_size, 2, self.num_heads, -1, 2)) * rotation
-        queries, keys = torch.view_as_real(pairs).view(batch_size, 2, -1, self.head_width).unbind(1)
-        self.keys[:, :, slot] = keys.reshape(-1, self.head_width)
+        rotated, values = self.to_queries_keys_values(F.layer_norm(x, (width,))).split(self.splits, dim=1)
+        pairs = torch.view_as_complex(rotated.unflatten(1, (-1, self.head_width // 2, 2))) * rotation
+        rotated = torch.view_as_real(pairs).flatten(2)
+        self.keys[:, :, slot] = rotated[:, self.num_heads :].reshape(-1, self.head_width)
         self.values[:, slot] = values.reshape(-1, self.head_width)
-        queries = queries.reshape(-1, 1, self.head_width).to(self.keys.dtype)
+        queries = rotated[:, : self.num_heads].reshape(self.num_cached, -1, self.head_width).to(self.keys.dtype)
         weights = torch.bmm(queries, self.keys[:, :, :num_filled]).softmax(-1)
         attended = torch.bmm(weights, self.values[:, :num_filled]).view(batch_size, width)
         x = x + self.attention_out(attended)

@@ -19,6 +19,8 @@ class CausalTransformer(nn.Module):
     Args:
         width: of the residual stream.
         num_layers, num_heads, feedforward_width: as usual.
+        num_key_value_heads: keys and values shared by groups of heads, so that sampling reads less; None for as many
+            as heads.
         dropout: of each residual branch.
         rotary_base: wavelengths of the rotation go from 2π to 2π · `rotary_base` columns.
         activation_checkpointing: recompute the blocks in the backward pass: less memory, about a third more time.
@@ -38,14 +40,21 @@ class CausalTransformer(nn.Module):
         rotary_base: float,
         activation_checkpointing: bool = False,
         attention_window: int | None = None,
+        num_key_value_heads: int | None = None,
     ) -> None:
         super().__init__()
         if width % (2 * num_heads):
             raise ValueError(f"width = {width} must be a multiple of twice num_heads = {num_heads}.")
+        num_key_value_heads = num_key_value_heads or num_heads
+        if num_heads % num_key_value_heads:
+            raise ValueError(
+                f"num_heads = {num_heads} must be a multiple of num_key_value_heads = {num_key_value_heads}."
+            )
         self.num_heads = num_heads
         self.activation_checkpointing = activation_checkpointing
         self.blocks = nn.ModuleList(
-            TransformerBlock(width, num_heads, feedforward_width, dropout, attention_window) for _ in range(num_layers)
+            TransformerBlock(width, num_heads, feedforward_width, dropout, attention_window, num_key_value_heads)
+            for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(width)
         self.rotary_base = rotary_base
@@ -80,12 +89,22 @@ class TransformerBlock(nn.Module):
     """Attention and a feed-forward layer, each behind a norm and added to what came in; see `CausalTransformer`."""
 
     def __init__(
-        self, width: int, num_heads: int, feedforward_width: int, dropout: float, attention_window: int | None
+        self,
+        width: int,
+        num_heads: int,
+        feedforward_width: int,
+        dropout: float,
+        attention_window: int | None,
+        num_key_value_heads: int,
     ) -> None:
         super().__init__()
-        self.num_heads, self.attention_window = num_heads, attention_window
+        self.num_heads, self.num_key_value_heads, self.attention_window = (
+            num_heads,
+            num_key_value_heads,
+            attention_window,
+        )
         self.attention_norm = nn.LayerNorm(width)
-        self.to_queries_keys_values = nn.Linear(width, 3 * width)
+        self.to_queries_keys_values = nn.Linear(width, width + 2 * num_key_value_heads * (width // num_heads))
         self.attention_out = nn.Linear(width, width)
         self.feedforward_norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, feedforward_width)
@@ -100,11 +119,15 @@ class TransformerBlock(nn.Module):
 
     def _attend(self, x: Tensor, rotation: tuple[Tensor, Tensor], kept: list[tuple[Tensor, Tensor]] | None) -> Tensor:
         batch_size, length, width = x.shape
-        heads = self.to_queries_keys_values(x).view(batch_size, length, 3, self.num_heads, -1)
-        queries, keys, values = heads.permute(2, 0, 3, 1, 4)
+        heads = self.to_queries_keys_values(x).unflatten(2, (self.num_heads + 2 * self.num_key_value_heads, -1))
+        counts = [self.num_heads, self.num_key_value_heads, self.num_key_value_heads]
+        queries, keys, values = heads.transpose(1, 2).split(counts, dim=1)
         queries, keys = _rotate(queries, *rotation), _rotate(keys, *rotation)
         if kept is not None:
             kept.append((keys, values))
+        if self.num_key_value_heads < self.num_heads:
+            group_size = self.num_heads // self.num_key_value_heads
+            keys, values = keys.repeat_interleave(group_size, dim=1), values.repeat_interleave(group_size, dim=1)
         if self.attention_window is None or length <= self.attention_window:
             attended = F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
         else:

@@ -51,6 +51,18 @@ def test_stepped_logits_are_the_recomputed_ones(has_context, attention_columns, 
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("num_key_value_heads", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_heads_may_share_their_keys_and_values(has_context, num_key_value_heads, batch_size):
+    options = {"num_heads": 4, "num_key_value_heads": num_key_value_heads}
+    prior, codes, top_codes = prior_and_inputs(has_context, **options)
+    codes, top_codes = codes[:batch_size], None if top_codes is None else top_codes[:batch_size]
+    expected = prior(codes, LABELS[:batch_size], top_codes)
+    found = stepped(prior, codes, prior.context(top_codes), prefix_length=6)
+    torch.testing.assert_close(found, expected[:, 6:], atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("prefix_length", [0, 3, 30])
 def test_a_bounded_view_goes_on_beyond_its_cache(has_context, prefix_length):
     prior, codes, top_codes = prior_and_inputs(has_context, num_columns=20, attention_columns=2)
