@@ -65,20 +65,11 @@ class Video2AudioCLI(LightningCLI):
         parser.add_lightning_class_args(MediaLogger, "media")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
-        parser.add_argument(
-            "--fresh",
-            type=bool,
-            nargs="?",
-            const=True,
-            default=False,
-            help="Begin a fit anew; what it has written before is moved aside.",
-        )
+        switch = {"type": bool, "nargs": "?", "const": True, "default": False}
+        parser.add_argument("--fresh", **switch, help="Begin a fit anew; what it has written before is moved aside.")
         parser.add_argument(
             "--largest_batch",
-            type=bool,
-            nargs="?",
-            const=True,
-            default=False,
+            **switch,
             help="Use the largest batch that the memory has room for; a step learns from as many samples as before.",
         )
         parser.add_argument(

@@ -131,7 +131,7 @@ def ready_model(plan: Plan) -> StagedVideoToAudio:
 @torch.inference_mode()
 def run(plan: Plan, model: StagedVideoToAudio, clip: Clip, precision: Precision, folder: Path) -> dict[str, float]:
     """Seconds of each stage."""
-    model.sampling = replace(model.sampling, precision=precision)
+    model.sampling = replace(model.sampling, precision=plan.of_weights(precision))
     model.start_clock(plan)
     with plan.half(precision):
         (prediction,) = model.predict_step(clip, 0)

@@ -46,10 +46,10 @@ class OurGenerator:
 
     @torch.no_grad()
     def __init__(self, plan: Plan, prior: CodePrior, precision: Precision = "float32", batch_size: int = 1) -> None:
-        self.sampling = Sampling(precision=precision)
+        self.sampling = Sampling()
         labels = torch.zeros(batch_size, dtype=torch.long, device=plan.device)
         with plan.half(precision):
-            self.stepper = PriorStepper(prior, labels, precision)
+            self.stepper = PriorStepper(prior, labels, plan.of_weights(precision))
         self.codes = random_codes(prior.num_codes, batch_size, prior.sequence_length - 1, plan.device)
         self.context = prior.context(random_top_codes(prior, batch_size))
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from networks.stepping import Precision
+
 MAX_REPETITIONS = 15
 
 
@@ -70,6 +72,10 @@ class Plan:
         """What `Sampling.precision` means on a GPU: there autocast decides."""
         is_wanted = precision == "float16" and self.device.type == "cuda"
         return self.autocast(torch.float16 if is_wanted else None)
+
+    def of_weights(self, precision: Precision) -> Precision:
+        """What the sampler is given: on a GPU autocast does the rest."""
+        return precision if self.device.type == "cpu" else "float32"
 
     def synchronise(self) -> None:
         """Waits for the device."""

@@ -119,4 +119,6 @@ def draw_window(
     num_columns = num_columns or prior.num_columns
     with plan.half(precision):
         top_codes = random_top_codes(prior, 1)
-        return sample_codes(prior, labels, num_columns, [plan.seed], Sampling(precision=precision), top_codes)
+        return sample_codes(
+            prior, labels, num_columns, [plan.seed], Sampling(precision=plan.of_weights(precision)), top_codes
+        )

@@ -29,9 +29,13 @@ class PriorStepper:
         prior: in evaluation mode.
         labels: (batch,) classes.
         precision: of the weights on a CPU, see `Sampling`. On other devices autocast decides.
+
+    Raises:
+        ValueError: where this device has no such precision.
     """
 
     def __init__(self, prior: CodePrior, labels: Tensor, precision: Precision = "float32") -> None:
+        check_precision(precision, labels.device)
         self.prior, self.labels = prior, labels
         transformer = prior.transformer
         num_columns = prior.attention_columns or prior.num_columns
@@ -88,6 +92,19 @@ class PriorStepper:
     def _rotation_of(self, column: int) -> Tensor:
         angles = column * self._frequencies  # in double precision: an hour has hundreds of thousands of columns
         return torch.polar(torch.ones_like(angles), angles).to(torch.complex64).to(self.labels.device)
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Raises a ValueError where weights of this precision cannot be computed with."""
+    if precision == "float32":
+        return
+    if device.type != "cpu":
+        raise ValueError(
+            f"The sampling's precision is {precision}, expected float32 on {device.type}: there the trainer's decides. "
+            "Leave it out."
+        )
+    if precision == "float16" and not {"x86", "fbgemm"} & set(torch.backends.quantized.supported_engines):
+        raise ValueError("The sampling's precision is float16, which needs an x86 CPU. Leave it out, or try int8.")
 
 
 class _LayerStepper:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from networks import CodePrior, TopContext
-from networks.stepping import PriorStepper
+from networks.stepping import PriorStepper, check_precision
 from tests.networks.tiny import tiny_prior, tiny_top_context
 
 NUM_ROWS = 4
@@ -84,6 +84,15 @@ def test_reduced_precision_is_near(has_context, precision, tolerance):
     expected = prior(codes, LABELS, top_codes)
     found = stepped(prior, codes, prior.context(top_codes), precision=precision)
     assert 0 < (found - expected).abs().max() < tolerance
+
+
+def test_a_precision_that_a_device_lacks_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="precision is int8, expected float32 on cuda"):
+        check_precision("int8", torch.device("cuda"))
+    check_precision("float32", torch.device("cuda"))
+    monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["qnnpack", "none"])
+    with pytest.raises(ValueError, match="float16, which needs an x86 CPU"):
+        check_precision("float16", torch.device("cpu"))
 
 
 @torch.no_grad()
