@@ -43,6 +43,7 @@ def test_the_offline_pieces_of_a_training_carry_one_id_and_the_step_as_their_axi
         for max_steps in ("2", "4"):
             cli.main([*args, "--trainer.max_steps", max_steps, "--session.artifacts", "true"])
             assert wandb.run is None, "the next fit of this process has a run of its own"
+        wandb.teardown()  # only the end of its service, as at the end of a process, leaves whole files
         run_id = (tmp_path / "checkpoints" / "vqvae" / RUN_ID).read_text()
     runs = sorted((tmp_path / "logs" / "wandb").glob("offline-run-*"))
     assert len(runs) == 2
