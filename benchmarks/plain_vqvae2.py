@@ -35,7 +35,7 @@ class OneHotQuantizer(nn.Module):
         channels_last = vectors.permute(0, 2, 3, 1)
         flat = channels_last.reshape(-1, channels_last.shape[-1])
         distances = flat.pow(2).sum(1, keepdim=True) - 2 * flat @ self.codebook + self.codebook.pow(2).sum(0)
-        codes = distances.argmin(dim=1)
+        codes = (-distances).max(dim=1).indices
         one_hot = F.one_hot(codes, self.num_codes).to(flat.dtype)
         codes = codes.view(channels_last.shape[:-1])
         quantized = F.embedding(codes, self.codebook.T)
@@ -94,20 +94,25 @@ class PlainVQVAE2(nn.Module):
 class _ResidualBlock(nn.Sequential):
     def __init__(self, width: int, hidden_width: int) -> None:
         super().__init__(
-            nn.ReLU(), nn.Conv2d(width, hidden_width, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden_width, width, 1)
+            nn.ReLU(),
+            nn.Conv2d(width, hidden_width, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden_width, width, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+        return super().forward(x).add_(x)
 
 
 def _encoder(channels: list[int], width: int, num_blocks: int, block_width: int) -> nn.Sequential:
     """Halves rows and columns from each number of channels to the next."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(channels):
-        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU(inplace=True)]
     layers.append(nn.Conv2d(channels[-1], width, 3, padding=1))
-    return nn.Sequential(*layers, *(_ResidualBlock(width, block_width) for _ in range(num_blocks)), nn.ReLU())
+    return nn.Sequential(
+        *layers, *(_ResidualBlock(width, block_width) for _ in range(num_blocks)), nn.ReLU(inplace=True)
+    )
 
 
 def _decoder(in_channels: int, channels: list[int], num_blocks: int, block_width: int) -> nn.Sequential:
@@ -115,5 +120,5 @@ def _decoder(in_channels: int, channels: list[int], num_blocks: int, block_width
     layers: list[nn.Module] = [nn.Conv2d(in_channels, channels[0], 3, padding=1)]
     layers += [_ResidualBlock(channels[0], block_width) for _ in range(num_blocks)]
     for before, after in itertools.pairwise(channels):
-        layers += [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+        layers += [nn.ReLU(inplace=True), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
     return nn.Sequential(*layers)

@@ -81,7 +81,7 @@ class VQVAE2(Described, nn.Module):
         self.to_top = nn.Conv2d(width, embedding_dim, 1)
         self.quantize_top = EMAQuantizer(num_codes, embedding_dim, decay, revive_below)
         self.decode_top = _decoder(embedding_dim, embedding_dim, width, between, *blocks)
-        self.to_bottom = nn.Conv2d(embedding_dim + width, embedding_dim, 1)
+        self.to_bottom = _JoiningConv2d(embedding_dim + width, embedding_dim, 1)
         self.quantize_bottom = EMAQuantizer(num_codes, embedding_dim, decay, revive_below)
         self.upsample_top = nn.Sequential(*_upsampling(embedding_dim, embedding_dim, embedding_dim, between))
         self.decoder = _decoder(2 * embedding_dim, in_channels, width, bottom_stride, *blocks)
@@ -109,12 +109,12 @@ class VQVAE2(Described, nn.Module):
             )
         below = self.encode_bottom(spectrogram)
         top = self.quantize_top(self.to_top(self.encode_top(below)))
-        bottom = self.quantize_bottom(self.to_bottom(torch.cat([self.decode_top(top.vectors), below], dim=1)))
+        bottom = self.quantize_bottom(self.to_bottom(self.decode_top(top.vectors), below))
         return top, bottom
 
     def decode(self, top_quantized: Tensor, bottom_quantized: Tensor) -> Tensor:
         """Quantised vectors of both levels → spectrogram (batch, channels, bins, frames)."""
-        return self.decoder(torch.cat([self.upsample_top(top_quantized), bottom_quantized], dim=1))
+        return self.decoder[1:](self.decoder[0](self.upsample_top(top_quantized), bottom_quantized))
 
     def decode_codes(self, top_codes: Tensor, bottom_codes: Tensor) -> Tensor:
         """Grids of codes (batch, rows, columns) of both levels → spectrogram; equals `forward` in evaluation mode."""
@@ -130,18 +130,29 @@ class VQVAE2(Described, nn.Module):
         return self.decode(top, nothing)
 
 
+class _JoiningConv2d(nn.Conv2d):
+    """A convolution over the channels of several inputs, that does without a copy of them in one tensor."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        first, *others = zip(inputs, self.weight.split([x.shape[1] for x in inputs], dim=1), strict=True)
+        out = self._conv_forward(*first, self.bias)
+        for x, weight in others:
+            out = out.add_(self._conv_forward(x, weight, None))
+        return out
+
+
 class _ResidualBlock(nn.Module):
     def __init__(self, width: int, hidden_width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.ReLU(),
             nn.Conv2d(width, hidden_width, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(hidden_width, width, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        return self.layers(x).add_(x)
 
 
 def _num_halvings(stride: int) -> int:
@@ -154,10 +165,10 @@ def _encoder(in_channels: int, width: int, stride: int, num_blocks: int, block_w
     channels = [in_channels, width // 2] + [width] * (_num_halvings(stride) - 1)
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(channels):
-        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU(inplace=True)]
     layers.append(nn.Conv2d(channels[-1], width, 3, padding=1))
     layers += [_ResidualBlock(width, block_width) for _ in range(num_blocks)]
-    return nn.Sequential(*layers, nn.ReLU())
+    return nn.Sequential(*layers, nn.ReLU(inplace=True))
 
 
 def _decoder(
@@ -165,7 +176,7 @@ def _decoder(
 ) -> nn.Sequential:
     blocks = [_ResidualBlock(width, block_width) for _ in range(num_blocks)]
     upsampling = _upsampling(width, width // 2, out_channels, stride)
-    return nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), *blocks, nn.ReLU(), *upsampling)
+    return nn.Sequential(_JoiningConv2d(in_channels, width, 3, padding=1), *blocks, nn.ReLU(inplace=True), *upsampling)
 
 
 def _upsampling(in_channels: int, hidden_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
@@ -174,5 +185,5 @@ def _upsampling(in_channels: int, hidden_channels: int, out_channels: int, strid
     channels = [in_channels] * max(1, num_doublings - 1) + [hidden_channels] * (num_doublings > 1) + [out_channels]
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(channels):
-        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU(inplace=True)]
     return layers[:-1]
