@@ -1,5 +1,6 @@
 """From what is seen in each frame to stretches of time that show one thing."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,55 +31,81 @@ def find_scenes(
     threshold: float,
     smoothing_s: float,
     min_scene_s: float,
+    cuts_s: Sequence[float] = (),
+    allowed: Collection[int] | None = None,
 ) -> list[Scene]:
-    """Smooth the classes over time and cut the video where they change.
+    """Smooth the classes over time and divide the video where they change, and at every cut.
 
     Args:
         times_s: (frames,) at even steps, from 0.
         probabilities: (frames, classes).
         duration_s: end of the last scene.
         threshold: a class must pass it, else nothing known is seen.
-        smoothing_s: probabilities are averaged over a window of this length around each frame.
-        min_scene_s: a shorter stretch joins the one before it, or the one after it where there is none.
+        smoothing_s: probabilities are averaged over a window of this length around each frame, never over a cut.
+        min_scene_s: a shorter stretch joins the one before it, or the one after it where there is none, but not over
+            a cut.
+        cuts_s: times at which another picture begins, ascending. A cut is left out where no frame was looked at
+            before the next one.
+        allowed: numbers of the classes that may be heard; None for all. Where another is seen, nothing known is.
 
     Returns:
-        Scenes that cover the video without a gap, neighbours with different labels.
+        Scenes that cover the video without a gap. Neighbours have different labels or a cut between them.
     """
     assert len(times_s) == len(probabilities) > 0, "at least one frame"
     step_s = times_s[1] - times_s[0] if len(times_s) > 1 else duration_s
     reach = round(smoothing_s / max(step_s, 1e-6) / 2)
-    smooth = np.stack(
-        [probabilities[max(0, i - reach) : i + reach + 1].mean(axis=0) for i in range(len(probabilities))]
+    is_allowed = np.isin(
+        np.arange(probabilities.shape[1]), list(range(probabilities.shape[1]) if allowed is None else allowed)
     )
-    labels = np.where(smooth.max(axis=1) >= threshold, smooth.argmax(axis=1), -1)
-    ends_s = [*times_s[1:].tolist(), duration_s]
-    runs: list[list[int]] = []  # [label, first frame, last frame]
-    for frame, label in enumerate(labels.tolist()):
-        is_short = runs and ends_s[runs[-1][2]] - times_s[runs[-1][1]] < min_scene_s - 1e-6
-        if runs and runs[-1][0] != label and is_short:
-            _, first, _ = runs.pop()
-            if runs:
-                runs[-1][2] = frame - 1
-            else:
-                runs.append([label, first, frame])
+    inner_cuts_s = [cut_s for cut_s in cuts_s if 0 < cut_s < duration_s]
+    first_frames = np.searchsorted(times_s, inner_cuts_s).tolist()
+    shots = [(0, 0.0), *zip(first_frames, inner_cuts_s, strict=True)]
+    shots = [
+        shot for shot, (following, _) in zip(shots, [*shots[1:], (len(times_s), 0)], strict=True) if shot[0] < following
+    ]
+    ends = [*shots[1:], (len(times_s), duration_s)]
+    scenes: list[Scene] = []
+    for (first, start_s), (after, end_s) in zip(shots, ends, strict=True):
+        seen = probabilities[first:after]
+        smooth = np.stack([seen[max(0, i - reach) : i + reach + 1].mean(axis=0) for i in range(len(seen))])
+        is_known = (smooth.max(axis=1) >= threshold) & is_allowed[smooth.argmax(axis=1)]
+        labels = np.where(is_known, smooth.argmax(axis=1), -1).tolist()
+        borders_s = [start_s, *times_s[first + 1 : after].tolist(), end_s]
+        scenes += [
+            _scene(label, seen[begin:end], borders_s[begin], borders_s[end])
+            for label, begin, end in _runs(labels, borders_s, min_scene_s)
+        ]
+    return scenes
+
+
+def _runs(labels: list[int], borders_s: list[float], min_scene_s: float) -> list[tuple[int, int, int]]:
+    """Label, first frame and the frame after the last of each stretch that is long enough."""
+    runs: list[tuple[int, int, int]] = []
+
+    def is_short(run: tuple[int, int, int]) -> bool:
+        return borders_s[run[2]] - borders_s[run[1]] < min_scene_s - 1e-6
+
+    for frame, label in enumerate(labels):
+        if runs and runs[-1][0] != label and is_short(runs[-1]):
+            _, first, end = runs.pop()
+            joined, first, _ = runs.pop() if runs else (label, first, end)
+            runs.append((joined, first, end))
         if runs and runs[-1][0] == label:
-            runs[-1][2] = frame
+            runs[-1] = (label, runs[-1][1], frame + 1)
         else:
-            runs.append([label, runs[-1][2] + 1 if runs else 0, frame])
-    if len(runs) > 1 and duration_s - times_s[runs[-1][1]] < min_scene_s - 1e-6:
-        last = runs.pop()[2]
-        runs[-1][2] = last
-    return [_scene(label, first, last, times_s, ends_s, probabilities) for label, first, last in runs]
+            runs.append((label, frame, frame + 1))
+    if len(runs) > 1 and is_short(runs[-1]):
+        end = runs.pop()[2]
+        runs[-1] = (*runs[-1][:2], end)
+    return runs
 
 
-def _scene(
-    label: int, first: int, last: int, times_s: np.ndarray, ends_s: list[float], probabilities: np.ndarray
-) -> Scene:
-    mean = probabilities[first : last + 1].mean(axis=0)
+def _scene(label: int, probabilities: np.ndarray, start_s: float, end_s: float) -> Scene:
+    mean = probabilities.mean(axis=0)
     likeliest = int(mean.argmax())
     return Scene(
-        start_s=float(times_s[first]) if first else 0.0,
-        end_s=ends_s[last],
+        start_s=start_s,
+        end_s=end_s,
         label=None if label < 0 else label,
         confidence=float(mean[likeliest if label < 0 else label]),
         likeliest=likeliest,

@@ -8,10 +8,14 @@ from media.scenes import Scene, find_scenes
 CAT, DOG, NOTHING = (0.95, 0.05), (0.05, 0.95), (0.5, 0.5)
 
 
-def scenes_of(frames, step_s=0.25, duration_s=None, threshold=0.6, smoothing_s=0.0, min_scene_s=0.75) -> list[Scene]:
+def scenes_of(
+    frames, step_s=0.25, duration_s=None, threshold=0.6, smoothing_s=0.0, min_scene_s=0.75, **options
+) -> list[Scene]:
     times_s = step_s * np.arange(len(frames))
     duration_s = step_s * len(frames) if duration_s is None else duration_s
-    return find_scenes(times_s, np.array(frames, np.float32), duration_s, threshold, smoothing_s, min_scene_s)
+    return find_scenes(
+        times_s, np.array(frames, np.float32), duration_s, threshold, smoothing_s, min_scene_s, **options
+    )
 
 
 def labels(scenes: list[Scene]) -> list[int | None]:
@@ -97,3 +101,30 @@ def test_scenes_cover_any_video_without_gaps_and_neighbours_differ(seed):
         assert before.end_s == after.start_s
         assert before.label != after.label
     assert len(scenes) == 1 or all(scene.end_s - scene.start_s >= min_scene_s - 1e-9 for scene in scenes)
+
+
+def spans(scenes: list[Scene]) -> list[tuple[float, float, int | None]]:
+    return [(scene.start_s, scene.end_s, scene.label) for scene in scenes]
+
+
+def test_a_cut_divides_what_looks_the_same():
+    assert spans(scenes_of([CAT] * 12, cuts_s=[0.9])) == [(0.0, 0.9, 0), (0.9, 3.0, 0)]
+
+
+def test_nothing_is_smoothed_over_a_cut_and_no_short_shot_joins_another():
+    frames = [CAT] * 8 + [DOG] * 2 + [CAT] * 8
+    scenes = scenes_of(frames, smoothing_s=2.0, cuts_s=[1.9, 2.4])
+    assert spans(scenes) == [(0.0, 1.9, 0), (1.9, 2.4, 1), (2.4, 4.5, 0)]
+    assert [scene.confidence for scene in scenes] == pytest.approx([0.95] * 3)
+
+
+def test_a_shot_without_a_frame_that_was_looked_at_is_no_scene():
+    scenes = scenes_of([CAT] * 4 + [DOG] * 4, cuts_s=[0.0, 0.93, 0.96, 0.99, 5.0])
+    assert spans(scenes) == [(0.0, 0.99, 0), (0.99, 2.0, 1)]
+
+
+def test_only_allowed_classes_are_heard():
+    scenes = scenes_of([CAT] * 8 + [DOG] * 8, allowed=[0])
+    assert spans(scenes) == [(0.0, 2.0, 0), (2.0, 4.0, None)]
+    assert scenes[1].likeliest == 1
+    assert labels(scenes_of([CAT] * 8, allowed=[])) == [None]
