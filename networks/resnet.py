@@ -35,6 +35,23 @@ class ResNet50(Described, nn.Module):
         """(batch, 3, height, width) in [0, 1] → logits (batch, num_classes)."""
         return self.resnet((images - self.mean) / self.std)
 
+    def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits, and where in the picture each of them comes from.
+
+        Args:
+            images: (batch, 3, height, width) in [0, 1].
+
+        Returns:
+            Logits (batch, num_classes) as of `forward`, and (batch, num_classes, height / 32, width / 32): what each
+            place adds to a class's logit, whose mean is the logit less the head's bias.
+
+        Source: B. Zhou et al., "Learning Deep Features for Discriminative Localization", 2015, arXiv 1512.04150.
+        """
+        *layers, _, head = self.resnet.children()
+        features = nn.Sequential(*layers)((images - self.mean) / self.std)
+        places = torch.einsum("nfhw,cf->nchw", features, head.weight)
+        return places.mean(dim=(2, 3)) + head.bias, places
+
     def head_parameters(self) -> list[nn.Parameter]:
         """The weights that are new, for training the head alone."""
         return list(self.resnet.fc.parameters())

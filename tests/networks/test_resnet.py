@@ -49,6 +49,19 @@ def test_pictures_are_normalised_as_imagenet_was(network):
     assert network(images).shape == (2, 3)
 
 
+@torch.no_grad()
+def test_places_add_up_to_the_logits(network):
+    images = torch.rand(2, 3, 96, 64)
+    logits, places = network.locate(images)
+    assert places.shape == (2, 3, 3, 2)
+    torch.testing.assert_close(logits, network(images), atol=1e-4, rtol=1e-4)
+    bias = network.resnet.fc.bias
+    torch.testing.assert_close(places.mean(dim=(2, 3)) + bias, logits)
+    images[:, :, :32] = torch.rand(2, 3, 32, 64)
+    changed = (network.locate(images)[1] - places).abs().mean(dim=(0, 1, 3))
+    assert changed[0] > changed[2]
+
+
 def test_only_weights_of_torchvision_are_stored(network):
     assert all(name.startswith("resnet.") for name in network.state_dict())
 
