@@ -109,10 +109,18 @@ def written_out_attention(queries: Tensor, keys: Tensor, values: Tensor, is_caus
 
 
 def gpt_sizes(prior: CodePrior) -> dict[str, Any]:
-    """Arguments for a `GPT` of the sizes of a prior, as plain data."""
+    """Arguments for a `GPT` of as many weights as a prior, as plain data.
+
+    It has keys and values for each head; its feed-forward layers are narrower by as many weights as these are more.
+    """
     arguments = prior.describe()["init_args"]
-    same = ("num_codes", "num_classes", "width", "num_layers", "num_heads", "feedforward_width", "dropout")
-    return {name: arguments[name] for name in same} | {"num_positions": prior.sequence_length}
+    width, num_heads = arguments["width"], arguments["num_heads"]
+    num_key_value_heads = arguments["num_key_value_heads"] or num_heads
+    same = ("num_codes", "num_classes", "width", "num_layers", "num_heads", "dropout")
+    return {name: arguments[name] for name in same} | {
+        "num_positions": prior.sequence_length,
+        "feedforward_width": arguments["feedforward_width"] - width + width * num_key_value_heads // num_heads,
+    }
 
 
 def with_class_token(gpt: GPT, codes: Tensor, labels: Tensor) -> Tensor:

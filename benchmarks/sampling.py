@@ -52,7 +52,11 @@ def measure_window(plan: Plan, level: str, prior: CodePrior, gpt: GPT) -> list[R
         if plan.device.type == "cpu" or precision != "int8"
     }
     if level == "bottom":
-        ours[f"ours, float32, attention_columns {ATTENTION_COLUMNS}"] = (endless(prior), "float32")
+        ours |= {
+            f"ours, {precision}, attention_columns {ATTENTION_COLUMNS}": (endless(prior), precision)
+            for precision in ("float32", "int8")
+            if f"ours, {precision}" in ours
+        }
     baselines: dict[str, Generator] = {CACHED: CachedGenerator(gpt), RECOMPUTED: RecomputedGenerator(gpt)}
     if plan.is_quick:
         num_lengths = FEW_LENGTHS

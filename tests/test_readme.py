@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from jsonargparse import Namespace
 
 import cli
 import doctor
 from cli_arguments import CONFIGS
 from lightning_modules.precision import Device
-from media import Geometry
-from networks import VQVAE2, CodePrior, ResNet50, TopContext
+from networks import build
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -151,16 +151,17 @@ def test_python_is_python_and_imports_what_exists(snippet: str) -> None:
             exec(line, {})
 
 
-def test_the_weights_are_those_of_the_networks() -> None:
-    geometry = Geometry()
-    with torch.device("meta"):
-        networks = {
-            "VQ-VAE-2": VQVAE2(),
-            "Top prior": CodePrior(2, *geometry.top_shape),
-            "Bottom prior": CodePrior(2, *geometry.bottom_shape, top_context=TopContext()),
-            "ResNet-50, two classes": ResNet50(2),
-        }
-    for name, network in networks.items():
+def test_the_weights_are_those_of_the_configs() -> None:
+    names = {
+        "VQ-VAE-2": "vqvae",
+        "Top prior": "top",
+        "Bottom prior": "bottom",
+        "ResNet-50, two classes": "classifier",
+    }
+    for name, system in names.items():
+        description = yaml.safe_load((CONFIGS / f"{system}.yaml").read_text())["model"]["init_args"]["network"]
+        with torch.device("meta"):
+            network = build(description)
         (row,) = re.findall(rf"^\| {name} \|.*\| ([\d,]+) \| [\d,]+ \|$", PROSE, flags=re.MULTILINE)
         assert row == f"{sum(parameter.numel() for parameter in network.parameters()):,}"
 
