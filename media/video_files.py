@@ -1,9 +1,9 @@
-"""Videos as frames on a regular grid of times, and photos as arrays."""
+"""Videos as frames on a regular grid of times."""
 
 import math
-import warnings
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
@@ -11,21 +11,18 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm"}
     | {".wmv"}
 )
-PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 2**26  # of a video's picture: twice those of 8K
+MAX_DURATION_S = 24 * 3600.0
+NO_FRAME = f"{{path}} has no frame that can be decoded, has a time, and has at most {MAX_PIXELS} pixels."
 
 
 class UnreadableVideo(ValueError):
     """A file that should be a video is not; the message names the file and the reason."""
-
-
-class UnreadablePhoto(ValueError):
-    """A file that should be a photo is not; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,8 @@ class VideoInfo:
         duration_s: from the first frame's appearance to the end of the last.
         frames_per_second: the mean rate; the frames need not be evenly spaced.
         has_sound: whether there is a sound track, silent or not.
+        missing_s: by how much all tracks end before the end that the header promises, as after a download that broke
+            off; 0 where that is less than half a second, or where the header promises nothing.
     """
 
     path: Path
@@ -51,33 +50,48 @@ class VideoInfo:
     duration_s: float
     frames_per_second: float
     has_sound: bool
+    missing_s: float = 0.0
 
 
 def probe_video(path: Path) -> VideoInfo:
-    """Measures a video by reading its packets and decoding only the first frame.
+    """Measures a video by reading its packets, in constant memory, and decoding only the first frame.
+
+    A file that breaks off is a video that ends there; `missing_s` tells of it.
 
     Raises:
         FileNotFoundError: where there is no such file.
-        UnreadableVideo: where the file is no video, or not one frame of it can be decoded.
+        UnreadableVideo: where the file is no video, not one frame of it can be decoded, its pictures have more than
+            MAX_PIXELS, or it is longer than MAX_DURATION_S, as one with a damaged clock may seem to be.
     """
     path = Path(path)
-    first_frame, spans = None, []
+    first_frame, first, last, end, num_packets = None, None, None, Fraction(0), 0
     with opened_video(path) as (container, stream):
-        for packet in container.demux(stream):
-            if first_frame is None:
-                first_frame = next(iter(packet.decode()), None)
-            if (time := packet_time(packet)) is not None and not packet.is_discard:
-                spans.append((time, (packet.duration or 0) * packet.time_base))
+        promised_end = Fraction((container.start_time or 0) + (container.duration or 0), av.time_base)
+        for packet in packets(container):
+            is_picture = packet.stream is stream
+            if first_frame is None and is_picture:
+                first_frame = next(iter(_decoded(stream, packet) or ()), None)
+            if (time := packet_time(packet)) is not None:
+                span = time, max(packet.duration or 0, 0) * packet.time_base
+                end = max(end, sum(span))
+                if is_picture and not packet.is_discard:
+                    first, last, num_packets = min(first or span, span), max(last or span, span), num_packets + 1
+        first_frame = first_frame or next(iter(_decoded(stream, None) or ()), None)
         has_sound = bool(container.streams.audio)
         nominal_rate = stream.average_rate
-    if first_frame is None or not spans:
-        raise UnreadableVideo(f"{path} has no frame that can be decoded and has a time.")
-    (start, _), (last, last_duration) = min(spans), max(spans)
+    if first_frame is None or not num_packets:
+        raise UnreadableVideo(NO_FRAME.format(path=path))
+    (start, _), (last_start, last_duration) = first, last
     if not last_duration:  # the last frame stays for as long as a frame did on average
-        last_duration = (last - start) / (len(spans) - 1) if last > start else 1 / (nominal_rate or Fraction(25))
-    duration = last + last_duration - start
+        mean_duration = (last_start - start) / max(num_packets - 1, 1)
+        last_duration = mean_duration or 1 / (nominal_rate or Fraction(25))
+    duration = last_start + last_duration - start
+    if duration > MAX_DURATION_S:
+        hours = f"{float(duration) / 3600:.1f}"
+        raise UnreadableVideo(f"{path} is {hours} hours long; expected at most {MAX_DURATION_S / 3600:.0f}, cut it.")
     rotation_deg = _clockwise_rotation_deg(first_frame)
     width, height = first_frame.width, first_frame.height
+    missing = promised_end - end
     return VideoInfo(
         path=path,
         width=height if rotation_deg % 180 else width,
@@ -85,8 +99,9 @@ def probe_video(path: Path) -> VideoInfo:
         rotation_deg=rotation_deg,
         start_s=float(start),
         duration_s=float(duration),
-        frames_per_second=float(len(spans) / duration),
+        frames_per_second=float(num_packets / duration),
         has_sound=has_sound,
+        missing_s=float(missing) if missing >= 0.5 else 0.0,
     )
 
 
@@ -95,8 +110,10 @@ def read_frames(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Samples a video on a regular grid of times, however unevenly its own frames are spaced.
 
-    A grid time shows the frame that a viewer would see then: the last one that appeared. Two frames at most are held
-    in memory, so that a video may be of any length. A frame that stays for several grid times is the same array.
+    A grid time shows the frame that a viewer would see then: the last one that appeared. Damage is shown as players
+    show it: in place of a frame that cannot be decoded the one before it stays (at the beginning, the one after it).
+    Two frames at most are held in memory, so that a video may be of any length. A frame that stays for several grid
+    times is the same array.
 
     Args:
         path: the video.
@@ -105,11 +122,12 @@ def read_frames(
 
     Yields:
         (time_s, frame) for time_s = 0, 1 / frames_per_second, … < duration_s; the video's first frame is at time 0.
-        A frame is uint8 (height, width, 3), RGB, turned upright.
+        A frame is uint8 (height, width, 3), RGB, turned upright; all have the first one's size, even where the video
+        changes its own.
 
     Raises:
         FileNotFoundError: where there is no such file.
-        UnreadableVideo: where the file is no video, or is damaged.
+        UnreadableVideo: where `probe_video` refuses the file, or more than half of it cannot be decoded.
         ValueError: where `frames_per_second` is not positive.
     """
     if not frames_per_second > 0:
@@ -119,37 +137,18 @@ def read_frames(
     with opened_video(info.path) as (container, stream):
         stream.thread_type = "AUTO"
         start_ticks = round(info.start_s / stream.time_base)
-        timed = (frame for frame in container.decode(stream) if frame.pts is not None)
+        timed = (frame for frame in _all_frames(info.path, container, stream) if frame.pts is not None)
         for frame, following in pairwise(chain(timed, [None])):
             # One rounding only: a frame of exactly 0.6 s must not be late for the grid's 0.6 s.
             hidden_from_s = float((following.pts - start_ticks) * stream.time_base) if following else info.duration_s
+            hidden_from_s = min(hidden_from_s, info.duration_s)
             if num_yielded / frames_per_second < hidden_from_s:
-                picture = _rgb(frame, max_side)
+                picture = _rgb(frame, info, max_side)
             while (time_s := num_yielded / frames_per_second) < hidden_from_s:
                 yield time_s, picture
                 num_yielded += 1
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """A photo as the camera's owner sees it: upright, in RGB, transparent parts on white; of an animation its start.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
-
-    Raises:
-        FileNotFoundError: where there is no such file.
-        UnreadablePhoto: where Pillow cannot read it, or it is so large that Pillow takes it for an attack.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file; expected a photo.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd tags, and reads them well
-            with Image.open(path) as image:
-                return np.array(_rgb_image(ImageOps.exif_transpose(image)))
-    except Exception as error:  # on a damaged file Pillow raises nearly anything: OSError, SyntaxError, struct.error …
-        raise UnreadablePhoto(f"{path} is not a readable photo: {error}") from error
+    if not num_yielded:
+        raise UnreadableVideo(NO_FRAME.format(path=path))
 
 
 @contextmanager
@@ -157,37 +156,75 @@ def opened_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.V
     """The container and its moving picture (a cover picture is none); what FFmpeg cannot read is named as such."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; expected a video.")
+    limits = {"max_pixels": str(MAX_PIXELS)}
     try:
-        with av.open(path, metadata_errors="replace") as container:
-            moving = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-            if not moving:
-                raise UnreadableVideo(f"{path} holds no moving picture.")
-            yield container, moving[0]
-    except av.FFmpegError as error:
-        raise UnreadableVideo(f"{path} is not a readable video: {error.strerror}.") from error
+        # Only files, and with a path that starts at the root: FFmpeg would take "12:30.mp4" for an address of the web.
+        container = av.open(
+            os.path.abspath(path), options=limits | {"protocol_whitelist": "file"}, metadata_errors="replace"
+        )
+    except Exception as error:  # mostly av.FFmpegError, but PyAV's own reading of odd headers may fail in any way
+        raise UnreadableVideo(f"{path} is not a readable video: {getattr(error, 'strerror', error)}.") from error
+    with container:
+        stream = _moving_picture(path, container)
+        stream.codec_context.options = limits
+        try:
+            yield container, stream
+        except av.FFmpegError as error:
+            raise UnreadableVideo(f"{path} is not a readable video: {error.strerror}.") from error
+
+
+def packets(container: av.container.InputContainer, stream: av.VideoStream | None = None) -> Iterator[av.Packet]:
+    """The packets of one stream, or of all; where a damaged file breaks off they end, as in a player."""
+    with suppress(av.FFmpegError, IndexError):  # PyAV's IndexError: a stream that turned up late
+        for packet in container.demux(*([stream] if stream else [])):
+            if packet.size or packet.dts is not None:  # else it only says that the file has ended
+                yield packet
 
 
 def packet_time(packet: av.Packet) -> Fraction | None:
     """Seconds at which the packet's frame appears, in the file's own time; None for the mark of the file's end."""
     ticks = packet.dts if packet.pts is None else packet.pts
-    return None if ticks is None else ticks * packet.time_base
+    return None if ticks is None or not packet.time_base else ticks * packet.time_base
+
+
+def _moving_picture(path: Path, container: av.container.InputContainer) -> av.VideoStream:
+    moving = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not moving:
+        raise UnreadableVideo(f"{path} holds no moving picture.")
+    if moving[0].codec_context is None or not moving[0].time_base:
+        raise UnreadableVideo(f"{path} holds a moving picture of a kind that FFmpeg cannot decode.")
+    return moving[0]
+
+
+def _all_frames(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    num_packets = num_damaged = 0
+    for packet in chain(packets(container, stream), [None]):
+        frames = _decoded(stream, packet)
+        num_packets += packet is not None
+        num_damaged += frames is None
+        yield from frames or ()
+    if 2 * num_damaged > num_packets:
+        raise UnreadableVideo(f"{path} is damaged: {num_damaged} of its {num_packets} frames cannot be decoded.")
+
+
+def _decoded(stream: av.VideoStream, packet: av.Packet | None) -> list[av.VideoFrame] | None:
+    """The frames that a packet completes, without a packet the last ones; None where it is damaged."""
+    if packet is not None and not packet.size:  # the frame before it stays; a decoder would take it for the end
+        return []
+    try:
+        return stream.codec_context.decode(packet)
+    except av.FFmpegError:
+        return None
 
 
 def _clockwise_rotation_deg(frame: av.VideoFrame) -> int:
-    return round(-frame.rotation / 90) % 4 * 90  # PyAV's angles turn against the clock
+    angle_deg = frame.rotation if abs(frame.rotation) <= 180 else 0  # what a matrix of zeros gives is no angle
+    return round(-angle_deg / 90) % 4 * 90  # PyAV's angles turn against the clock
 
 
-def _rgb(frame: av.VideoFrame, max_side: int | None) -> np.ndarray:
-    scale = min(1.0, (max_side or math.inf) / max(frame.width, frame.height))
-    width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
+def _rgb(frame: av.VideoFrame, info: VideoInfo, max_side: int | None) -> np.ndarray:
+    turns = info.rotation_deg // 90
+    scale = min(1.0, (max_side or math.inf) / max(info.width, info.height))
+    width, height = (max(1, round(side * scale)) for side in (info.width, info.height)[:: -1 if turns % 2 else 1])
     picture = frame.reformat(width, height, format="rgb24", interpolation="AREA").to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, k=-_clockwise_rotation_deg(frame) // 90))
-
-
-def _rgb_image(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to 8
-        return Image.fromarray((np.array(image) / 257).round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return np.ascontiguousarray(np.rot90(picture, k=-turns))
