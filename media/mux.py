@@ -2,18 +2,25 @@
 
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 
 from media.sound_files import atomic_path, check_waveform, resampled
-from media.video_files import UnreadableVideo, VideoInfo, opened_video, packet_time, probe_video
+from media.sound_streams import as_frames, check_block
+from media.video_files import UnreadableVideo, VideoInfo, opened_video, packet_time, packets, probe_video
 
 SOUND_RATE_HZ = 48_000  # the one rate that both AAC and Opus take
 SOUND_BIT_RATE = 128_000
+# What FFmpeg itself advises above 64 kbit/s. The tools that stand in for a waveform make it peak higher than it was.
+ENCODER_OPTIONS = {"aac": {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "aac_tns": "0"}, "libopus": {}}
+MAX_SILENCE_SAMPLES = 48_000  # in one block
+LATEST_START_S = 60.0  # a first frame that appears later is moved to time 0
+LONGEST_EXCESS_S = 0.02  # by which a sound may outlast its picture
 CONTAINERS = {  # suffix: FFmpeg's muxer, the sound's encoder
     ".mp4": ("mp4", "aac"),
     ".mov": ("mov", "aac"),
@@ -31,38 +38,55 @@ def output_suffix(video: Path) -> str:
     """
     video = Path(video)
     with opened_video(video) as (_, picture):
-        for suffix in (video.suffix.lower(), ".mp4"):
+        for suffix in (video.suffix.lower(), ".mp4", ".mkv"):
             if suffix in CONTAINERS and _carries(suffix, picture):
                 return suffix
-    return ".mkv"
+        codec = picture.codec_context.name
+    raise UnreadableVideo(f"{video} holds a {codec} picture, that no video file carries with sound; make it an .mp4.")
 
 
 def mux_sound(
-    video: Path, waveform: np.ndarray, sample_rate_hz: int, output: Path, metadata: dict[str, str] | None = None
+    video: Path,
+    sound: np.ndarray | Iterable[np.ndarray],
+    sample_rate_hz: int,
+    output: Path,
+    metadata: dict[str, str] | None = None,
+    bit_rate: int = SOUND_BIT_RATE,
 ) -> None:
     """Writes the video again with another sound: the picture is copied bit for bit, never encoded anew.
 
     The picture keeps its packets, their times, its rotation and its time base (MPEG streams, whose clock starts
-    anywhere, are moved to time 0). The old sound is dropped. The new one starts with the first frame and is AAC
-    (in .webm Opus), mono, 48 kHz; it is as long as the waveform, save that decoders may add, at the end of AAC,
-    silence of less than one frame of 1024 samples = 21 ms. The output appears complete or not at all.
+    anywhere, and what starts after more than a minute are moved to time 0). The old sound is dropped. The new one
+    starts with the first frame and is AAC, in .webm Opus. It is as long as it was given; but AAC comes in frames of
+    1024 samples, and decoders may give all of the last one, so that up to 20 ms of silence are heard after it. Where
+    that would be more, as up to 64 samples at 48 kHz begin a frame, these are left out. The output appears complete or
+    not at all.
 
     Args:
         video: the video whose picture is copied; it is only read.
-        waveform: (num_samples,), in [-1, 1].
-        sample_rate_hz: of the waveform.
+        sound: in [-1, 1]; an array (num_samples,), which is resampled to 48 kHz, or blocks (channels, num_samples) of a
+            longer sound, all with one channel or with two, which are read one at a time.
+        sample_rate_hz: of the sound; of blocks one that AAC knows. Opus is always written at 48 kHz.
         output: the file to write or to replace, with a suffix as `output_suffix` gives it.
         metadata: tags to add to those of the video, such as {"comment": …}; the common ones are title, artist,
             comment, description, genre, date and copyright.
+        bit_rate: of the sound, in bits a second.
 
     Raises:
         FileNotFoundError: where there is no such video.
         UnreadableVideo: where the video is none, or is damaged.
-        ValueError: where the waveform is refused by `check_waveform`, where the output is the video itself, where its
+        ValueError: where the sound is refused by `check_waveform`, where the output is the video itself, where its
             suffix does not fit, or where its format cannot keep one of the tags.
+        OSError: where the output cannot be written, as when the disk is full.
     """
     video, output = Path(video), Path(output)
-    check_waveform(waveform)
+    if isinstance(sound, np.ndarray):
+        check_waveform(sound)
+        samples = resampled(np.asarray(sound, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)
+        sound, sample_rate_hz = (
+            (samples[np.newaxis, k : k + SOUND_RATE_HZ] for k in range(0, len(samples), SOUND_RATE_HZ)),
+            SOUND_RATE_HZ,
+        )
     info = probe_video(video)
     if output.exists() and os.path.samefile(video, output):
         raise ValueError(f"{output} is the video itself, expected another file to write to.")
@@ -79,12 +103,48 @@ def mux_sound(
             and picture.codec_context.has_b_frames
         ):
             raise UnreadableVideo(f"{video} does not say when its B-frames are shown; convert it to .mp4 first.")
-        samples = resampled(np.asarray(waveform, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)
         try:
             with atomic_path(output) as temporary:
-                _write(temporary, container, picture, info, samples, metadata or {})
+                _write(temporary, container, picture, info, iter(sound), sample_rate_hz, bit_rate, metadata or {})
         except av.FFmpegError as error:
-            raise ValueError(f"{video} could not be written as {output}: {error.strerror}.") from error
+            kind = OSError if isinstance(error, OSError) else ValueError
+            raise kind(f"{output} could not be written: {error.strerror}.") from error
+
+
+def coded(
+    video: Path, blocks: Iterable[np.ndarray], sample_rate_hz: int, output: Path, bit_rate: int = SOUND_BIT_RATE
+) -> Iterator[np.ndarray]:
+    """What is heard of blocks (channels, samples) once `mux_sound` has written them; nothing is written here.
+
+    The peaks of an encoded sound are not those of what went in.
+    """
+    encoder = CONTAINERS[Path(output).suffix.lower()][1]
+    with opened_video(Path(video)) as (container, _):
+        lead_samples = _lead_samples(container, probe_video(video), sample_rate_hz)
+    sound, decoder, num_unheard = None, None, None
+    for frame in chain(as_frames(_late(blocks, lead_samples), sample_rate_hz), [None]):
+        if sound is None:
+            if frame is None:
+                return
+            sound = av.CodecContext.create(encoder, "w")
+            _configure(sound, sample_rate_hz, frame.layout.name, bit_rate)
+            sound.open()
+            decoder = av.CodecContext.create("opus" if encoder == "libopus" else encoder, "r")
+            decoder.extradata = sound.extradata
+        for packet in sound.encode(frame):
+            for heard in decoder.decode(packet):
+                if num_unheard is None:
+                    delay = 0 if encoder == "libopus" else -packet.pts  # Opus's decoder leaves it out by itself
+                    num_unheard = round(lead_samples * heard.sample_rate / sample_rate_hz) + delay
+                yield heard.to_ndarray()[:, num_unheard:]
+                num_unheard = max(0, num_unheard - heard.samples)
+
+
+def _configure(sound: av.AudioCodecContext, sample_rate_hz: int, layout: str, bit_rate: int) -> None:
+    rate_hz = sample_rate_hz if sample_rate_hz in sound.codec.audio_rates else SOUND_RATE_HZ
+    sound.sample_rate, sound.time_base = rate_hz, Fraction(1, rate_hz)
+    sound.layout, sound.format, sound.bit_rate = layout, sound.codec.audio_formats[0], bit_rate
+    sound.options = ENCODER_OPTIONS[sound.codec.name]
 
 
 def _write(
@@ -92,14 +152,16 @@ def _write(
     container: av.container.InputContainer,
     picture: av.VideoStream,
     info: VideoInfo,
-    samples: np.ndarray,
+    blocks: Iterator[np.ndarray],
+    sample_rate_hz: int,
+    bit_rate: int,
     metadata: dict[str, str],
 ) -> None:
-    has_time_zero = container.format.name not in ("mpegts", "mpeg")
-    if has_time_zero:
-        # Before a late first frame goes silence: an edit list can name a late start or the encoder's delay, not both.
-        samples = np.pad(samples, (max(0, round(info.start_s * SOUND_RATE_HZ)), 0))
-    shift_ticks = 0 if has_time_zero else round(info.start_s / picture.time_base)
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError(f"The sound for {info.path} has no block, expected at least one.")
+    blocks = _late(chain([first], blocks), _lead_samples(container, info, sample_rate_hz))
+    shift_ticks = 0 if _has_time_zero(container, info) else round(info.start_s / picture.time_base)
     usual_ticks = round(1 / (info.frames_per_second * picture.time_base))
     muxer, encoder = CONTAINERS[path.suffix.lower()]
     # Edit lists in the picture's own time base keep its times exact.
@@ -109,10 +171,11 @@ def _write(
         picture_copy = written.add_stream_from_template(picture, opaque=True)
         picture_copy.time_base = picture.time_base
         picture_copy.metadata.update(picture.metadata)
-        sound = written.add_stream(encoder, rate=SOUND_RATE_HZ, layout="mono", bit_rate=SOUND_BIT_RATE)
+        sound = written.add_stream(encoder)
+        _configure(sound.codec_context, sample_rate_hz, "mono" if len(first) == 1 else "stereo", bit_rate)
         written.start_encoding()
         copied = _copied(container, picture, picture_copy, shift_ticks, usual_ticks)
-        for packet in heapq.merge(copied, _encoded(sound, samples), key=_order):
+        for packet in heapq.merge(copied, _encoded(sound, blocks, sample_rate_hz), key=_order):
             written.mux(packet)
     with av.open(path) as container:
         kept = {key.lower() for key in container.metadata}
@@ -132,8 +195,8 @@ def _copied(
     shift_ticks: int,
     usual_ticks: int,
 ) -> Iterator[av.Packet]:
-    for packet in container.demux(picture):
-        if packet.size:  # the last one only says that the file has ended
+    for packet in packets(container, picture):
+        if packet.size and packet_time(packet) is not None:
             packet.stream = copy
             packet.pts = None if packet.pts is None else packet.pts - shift_ticks
             packet.dts = None if packet.dts is None else packet.dts - shift_ticks
@@ -141,13 +204,44 @@ def _copied(
             yield packet
 
 
-def _encoded(sound: av.AudioStream, samples: np.ndarray) -> Iterator[av.Packet]:
-    for start in range(0, len(samples), SOUND_RATE_HZ):
-        piece = samples[np.newaxis, start : start + SOUND_RATE_HZ]
-        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE_HZ, start, Fraction(1, SOUND_RATE_HZ)
+def _has_time_zero(container: av.container.InputContainer, info: VideoInfo) -> bool:
+    """Not so MPEG streams, nor pieces of a live broadcast, whose clock began with the broadcast or in 1970."""
+    return container.format.name not in ("mpegts", "mpeg") and abs(info.start_s) <= LATEST_START_S
+
+
+def _lead_samples(container: av.container.InputContainer, info: VideoInfo, sample_rate_hz: int) -> int:
+    """Before a late first frame goes silence: an edit list can name a late start or the encoder's delay, not both."""
+    return max(0, round(info.start_s * sample_rate_hz)) if _has_time_zero(container, info) else 0
+
+
+def _late(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+    """The blocks after so much silence."""
+    for block in blocks:
+        for start in range(0, num_samples, MAX_SILENCE_SAMPLES):
+            yield np.zeros((len(block), min(MAX_SILENCE_SAMPLES, num_samples - start)), np.float32)
+        num_samples = 0
+        yield block
+
+
+def _encoded(sound: av.AudioStream, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Iterator[av.Packet]:
+    for frame in as_frames(_trimmed(blocks, sound.codec_context.frame_size, sample_rate_hz), sample_rate_hz):
         yield from sound.encode(frame)
     yield from sound.encode(None)
+
+
+def _trimmed(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """The blocks, without the last few samples where these would make a frame of nearly nothing but padding."""
+    num_samples, num_channels = 0, None
+    for block, following in pairwise(chain(blocks, [None])):
+        num_channels = num_channels or len(block)
+        check_block(block, num_channels)
+        num_samples += block.shape[1]
+        in_last_frame = num_samples % frame_samples
+        is_excess = frame_samples - in_last_frame > LONGEST_EXCESS_S * sample_rate_hz
+        if following is None and is_excess and in_last_frame < min(num_samples, block.shape[1]):
+            block = block[:, : block.shape[1] - in_last_frame]
+        if block.shape[1]:
+            yield block
 
 
 def _order(packet: av.Packet) -> Fraction:

@@ -1,4 +1,4 @@
-"""Sound files as waveforms, and waveforms as sound files."""
+"""Sound files as waveforms, and waveforms as sound files; `media.sound_streams` is for long ones."""
 
 import os
 from collections.abc import Iterator
@@ -54,9 +54,7 @@ def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
         samples, file_rate_hz = _read_with_soundfile(path, sound)
     if not samples.size:
         raise UnreadableSound(f"{path} holds a sound of zero samples.")
-    if not np.isfinite(samples).all():
-        raise UnreadableSound(f"{path} holds samples that are infinite or not a number.")
-    return resampled(samples, file_rate_hz, sample_rate_hz)
+    return resampled(check_finite(path, samples), file_rate_hz, sample_rate_hz)
 
 
 def write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
@@ -88,6 +86,17 @@ def check_waveform(waveform: np.ndarray) -> None:
     peak = np.abs(waveform).max()
     if peak > 1:
         raise ValueError(f"The waveform's peak is {peak:.4g}, expected at most 1; divide the waveform by its peak.")
+
+
+def check_finite(path: Path, samples: np.ndarray) -> np.ndarray:
+    """The samples of a file, where all are numbers.
+
+    Raises:
+        UnreadableSound: where one is not.
+    """
+    if not np.isfinite(samples).all():
+        raise UnreadableSound(f"{path} holds samples that are infinite or not a number.")
+    return samples
 
 
 def resampled(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
