@@ -1,0 +1,194 @@
+"""Single calls, such as one bark or one meow, found in a longer sound and cut out of it."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import ndimage, signal
+
+HOP_S = 0.005
+FRAME_S = 0.016
+LOWEST_HZ = 60.0
+QUIET_SHARE = 0.2  # of the time: what a frequency does not fall below in the rest of it is its floor
+RANGE_DB = 50.0  # what lies further under the loudest moment is silence
+CLEAR_DB = 6.0  # a call rises by so much and falls by so much again
+FAINT_DB = 3.0  # so does a stretch of a texture that has no clear calls
+MAX_FAINT_CALLS = 3
+LOUDNESS_RANGE_DB = 25.0  # between the loudest call and the quietest
+SPACING_S = 0.1
+RISE_S = 0.02
+ONSET_DB = 8.0  # under the peak
+DECAYED_DB = 30.0  # under the peak
+PRE_ATTACK_S = 0.02
+MAX_LEAD_S = 0.06
+MIN_CALL_S, MAX_CALL_S = 0.06, 1.5
+LOUDEST_S = 0.05
+GOOD_CONTRAST_DB = 20.0  # more is no better
+SILENCE_DB = -70.0  # over full scale
+QUALITY_RANGE_DB = 15.0  # between the best call of a pool and the worst that is used
+CUT_LEVEL_DB, CUT_PEAK = -15.0, 0.9
+
+
+@dataclass(frozen=True)
+class Call:
+    """Where one call lies in a sound.
+
+    Attributes:
+        start_sample: a moment before it rises.
+        onset_sample: where it is suddenly loud: the moment that a listener would name.
+        end_sample: where it has decayed or the next one begins; not part of it.
+        level_db: of its loudest 50 ms, as root mean square over full scale.
+        contrast_db: how far it stands out from what is before and after it.
+    """
+
+    start_sample: int
+    onset_sample: int
+    end_sample: int
+    level_db: float
+    contrast_db: float
+
+
+@dataclass(frozen=True)
+class CutCall:
+    """A call on its own.
+
+    Attributes:
+        waveform: (samples,) float32; the loudest 50 ms are at -15 dB, or lower where a peak would pass 0.9.
+        onset_sample: where in it the call is suddenly loud.
+        contrast_db: see `Call`.
+    """
+
+    waveform: np.ndarray
+    onset_sample: int
+    contrast_db: float
+
+
+def find_calls(waveform: np.ndarray, sample_rate_hz: int) -> list[Call]:
+    """The calls in a sound, in order of time.
+
+    The level is followed every 5 ms. It is the energy of each frequency over that frequency's own floor, so that
+    neither a hum nor a rumble hides a call. A call is a peak of it that rises, and falls again, by 6 dB at least. Its
+    onset is where the level passes 10 dB under the peak, or half the rise where that is less: listeners hear the onset
+    of a tone where it passes 6 to 15 dB under its maximum. Where nothing is so clear, the stretches of at least 3 dB
+    that begin most suddenly are taken, three at most. Silence and steady sounds have none; a call in whose midst the
+    sound starts or ends is left out.
+
+    Source: Vos and Rasch, "The perceptual onset of musical tones", Perception & Psychophysics 29 (1981).
+
+    Args:
+        waveform: (samples,), mono, finite; some seconds, up to a minute.
+        sample_rate_hz: of the waveform.
+    """
+    hop = round(HOP_S * sample_rate_hz)
+    level_db = _level_over_floor(waveform, sample_rate_hz, hop)
+    peaks, found = signal.find_peaks(level_db, height=FAINT_DB, prominence=FAINT_DB, distance=round(SPACING_S / HOP_S))
+    contrasts_db = found["prominences"]
+    is_clear = (contrasts_db >= CLEAR_DB) & (level_db[peaks] >= level_db.max() - LOUDNESS_RANGE_DB)
+    chosen = np.flatnonzero(is_clear) if is_clear.any() else _most_sudden(level_db, peaks)
+    peaks, contrasts_db = peaks[chosen], contrasts_db[chosen]
+    leads = [_lead(level_db, first, peak) for first, peak in pairwise([0, *peaks])]
+    next_starts = [*(start for start, _ in leads), len(waveform) // hop][1:]
+    calls = []
+    for (start, onset), peak, next_start, contrast_db in zip(leads, peaks, next_starts, contrasts_db, strict=True):
+        end = min(_end(level_db, peak, contrast_db, next_start), start + round(MAX_CALL_S / HOP_S))
+        if end - start >= MIN_CALL_S / HOP_S:
+            loudest = _loudest_db(waveform[start * hop : end * hop], sample_rate_hz)
+            calls.append(Call(start * hop, round(onset * hop), end * hop, loudest, float(contrast_db)))
+    return calls
+
+
+def cut_call(waveform: np.ndarray, sample_rate_hz: int, call: Call) -> CutCall:
+    """A call that was found in the waveform, at the level that all have: how loud it was there is chance."""
+    samples = waveform[call.start_sample : call.end_sample].astype(np.float32)
+    gain = min(10 ** ((CUT_LEVEL_DB - call.level_db) / 20), CUT_PEAK / np.abs(samples).max())
+    return CutCall(samples * np.float32(gain), call.onset_sample - call.start_sample, call.contrast_db)
+
+
+class CallPool:
+    """Gathers calls from sounds while they are being made, says when there are enough, and gives the best of them.
+
+    Why: generation costs time, so that it should end when the calls suffice; and what is generated differs much, so
+    that the first calls should not be taken as they come. A call is good that stands out (what is beyond 20 dB counts
+    no more) and is loud: a click or a faint call far away stands out in a quiet sound, too.
+
+    Args:
+        sample_rate_hz: of the sounds.
+        num_wanted: calls to use.
+        max_s: length of all sounds together after which it is enough, whatever was found.
+    """
+
+    def __init__(self, sample_rate_hz: int, num_wanted: int = 8, max_s: float = 30.0) -> None:
+        self.sample_rate_hz, self.num_wanted, self.max_s = sample_rate_hz, num_wanted, max_s
+        self.num_samples = 0
+        self.found: list[tuple[Call, np.ndarray]] = []
+
+    def add(self, sound: np.ndarray) -> None:
+        """Another sound (samples,), in which calls begin and end."""
+        self.num_samples += len(sound)
+        calls = find_calls(sound, self.sample_rate_hz)
+        self.found += [(call, sound) for call in calls if call.level_db > SILENCE_DB]
+        self.found.sort(key=lambda pair: -_quality_db(pair[0]))
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are half as many good calls again as are wanted, or the sounds are as long as they may be."""
+        num_clear = sum(call.contrast_db >= CLEAR_DB for call, _ in self._good())
+        return num_clear >= 1.5 * self.num_wanted or self.num_samples >= self.max_s * self.sample_rate_hz
+
+    def best(self) -> list[CutCall]:
+        """The wanted calls, the best first; fewer, or none, where the sounds have no more that are good."""
+        return [cut_call(sound, self.sample_rate_hz, call) for call, sound in self._good()[: self.num_wanted]]
+
+    def _good(self) -> list[tuple[Call, np.ndarray]]:
+        worst_db = _quality_db(self.found[0][0]) - QUALITY_RANGE_DB if self.found else 0.0
+        return [pair for pair in self.found if _quality_db(pair[0]) >= worst_db]
+
+
+def _quality_db(call: Call) -> float:
+    return min(call.contrast_db, GOOD_CONTRAST_DB) + call.level_db
+
+
+def _level_over_floor(waveform: np.ndarray, sample_rate_hz: int, hop: int) -> np.ndarray:
+    """(frames,) in dB over the floor; frame i is centred on sample i * hop."""
+    frame = round(FRAME_S * sample_rate_hz)
+    if len(waveform) < frame or not waveform.any():
+        return np.zeros(1)
+    bins_hz, _, spectrum = signal.stft(
+        waveform, sample_rate_hz, nperseg=frame, noverlap=frame - hop, boundary="even", padded=False
+    )
+    power = np.abs(spectrum[bins_hz >= LOWEST_HZ]).astype(np.float64) ** 2
+    silence = power.mean(axis=0).max() * 10 ** (-RANGE_DB / 10)
+    floor = np.quantile(power, QUIET_SHARE, axis=1, keepdims=True) + silence
+    level_db = 10 * np.log10(ndimage.uniform_filter1d((power / floor).mean(axis=0), 3) + 1e-9)
+    return level_db - np.quantile(level_db, QUIET_SHARE)
+
+
+def _most_sudden(level_db: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Numbers of the few peaks that rise most within 20 ms before them, in order of time."""
+    rises = [np.ptp(level_db[max(0, peak - round(RISE_S / HOP_S)) : peak + 1]) for peak in peaks]
+    return np.sort(np.argsort(rises)[::-1][:MAX_FAINT_CALLS]).astype(int)
+
+
+def _lead(level_db: np.ndarray, first: int, peak: int) -> tuple[int, float]:
+    """Start and onset, in frames, of the call that rises to `peak` at some time after the frame `first`."""
+    valley = first + int(level_db[first:peak].argmin())
+    rise_db = level_db[peak] - level_db[valley]
+    before, loudest = 10 ** (max(level_db[valley], 0) / 10), 10 ** (level_db[peak] / 10)
+    threshold_db = 10 * np.log10(before + (loudest - before) * 10 ** (-ONSET_DB / 10))
+    below = valley + int(np.flatnonzero(level_db[valley:peak] < threshold_db)[-1])
+    onset = below + (threshold_db - level_db[below]) / (level_db[below + 1] - level_db[below])
+    quiet_db = max(level_db[valley] + min(3.0, rise_db / 4), level_db[peak] - DECAYED_DB)
+    quiet = valley + int(np.flatnonzero(level_db[valley : below + 1] <= quiet_db)[-1])
+    start = max(quiet - round(PRE_ATTACK_S / HOP_S), int(onset) - round(MAX_LEAD_S / HOP_S), valley)
+    return start, onset
+
+
+def _end(level_db: np.ndarray, peak: int, contrast_db: float, next_start: int) -> int:
+    decayed_db = max(min(3.0, contrast_db / 2), level_db[peak] - DECAYED_DB)
+    decayed = np.flatnonzero(level_db[peak:next_start] < decayed_db)
+    return int(peak + decayed[0]) if decayed.size else next_start
+
+
+def _loudest_db(samples: np.ndarray, sample_rate_hz: int) -> float:
+    energy = ndimage.uniform_filter1d(samples.astype(np.float64) ** 2, round(LOUDEST_S * sample_rate_hz))
+    return float(10 * np.log10(energy.max() + 1e-12))
