@@ -1,0 +1,12 @@
+from benchmarks import timing
+
+
+def test_the_command_measures_films_drawn_and_encoded(capsys):
+    timing.main(["--first_seed", "102", "--num_films", "1", "--num_encoded", "1"])
+    printed = capsys.readouterr().out
+    assert "with region" in printed
+    assert "without region" in printed
+    assert printed.count("H.264") == 2
+    assert "shake" in printed
+    assert "second thing" not in printed  # this film has none
+    assert "Cuts: 0, found 0 of them and 0 where there is none." in printed
