@@ -40,7 +40,7 @@ def draw_film(
     scenes: list[tuple[float, float, str]],
     sample_rate_hz: int,
 ) -> np.ndarray:
-    """Frames of a video over the spectrogram of its sound, on one axis of time.
+    """Frames of a video, in their own proportions, over the spectrogram of its sound, on one axis of time.
 
     Args:
         frames: (height, width, 3) uint8, evenly spaced over the video.
@@ -51,11 +51,12 @@ def draw_film(
     Returns:
         (height, width, 3) uint8.
     """
-    figure = Figure(figsize=(10, 4.4), dpi=100, layout="constrained")
-    film, sound = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.6])
+    height, width = frames[0].shape[:2]
+    film_height = min(1.5, 9.3 / len(frames) * height / width)  # inches; the axes are about 9.3 wide
+    figure = Figure(figsize=(10, 2.9 + film_height), dpi=100, layout="constrained")
+    film, sound = figure.subplots(2, 1, sharex=True, height_ratios=[film_height, 2.2])
     end_s = scenes[-1][1]
-    for index, frame in enumerate(frames):
-        film.imshow(frame, extent=(index * end_s / len(frames), (index + 1) * end_s / len(frames), 0, 1), aspect="auto")
+    film.set_facecolor("black")
     film.set_yticks([])
     sound.imshow(
         np.asarray(spectrogram),
@@ -74,6 +75,16 @@ def draw_film(
     film.set_ylim(0, 1)
     sound.set_xlabel("seconds")
     sound.set_ylabel("kHz")
+    figure.draw_without_rendering()  # the layout is made; what is added now keeps it
+    cell = film.get_window_extent()
+    cell_ratio = cell.width / len(frames) / cell.height
+    for index, frame in enumerate(frames):
+        ratio = frame.shape[1] / frame.shape[0] / cell_ratio
+        half_width, half_height = min(1, ratio) / 2, min(1, 1 / ratio) / 2
+        left, right = ((index + 0.5 + side * half_width) * end_s / len(frames) for side in (-1, 1))
+        film.imshow(frame, extent=(left, right, 0.5 - half_height, 0.5 + half_height), aspect="auto")
+    film.set_xlim(0, end_s)
+    film.set_ylim(0, 1)
     return _render(figure)
 
 

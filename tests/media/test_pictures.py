@@ -86,3 +86,16 @@ def test_a_film_shows_its_frames_above_the_sound_at_their_times():
     assert is_red.sum() == pytest.approx(is_green.sum(), rel=0.05)
     assert np.flatnonzero(is_red.any(axis=0)).max() < np.flatnonzero(is_green.any(axis=0)).min()
     assert np.flatnonzero(is_red.any(axis=1)).max() < picture.shape[0] / 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(160, 90), (90, 160), (60, 200)])
+@pytest.mark.parametrize("num_frames", [1, 3, 8])
+def test_a_film_keeps_the_proportions_of_its_frames(height, width, num_frames):
+    red = np.full((height, width, 3), (255, 0, 0), np.uint8)
+    scenes = [(0.0, 2.0, "cat")]
+    picture = draw_film([red] * num_frames, np.full((8, 20), -1.0), scenes, sample_rate_hz=8000).astype(int)
+    is_red = (picture[..., 0] > 200) & (picture[..., 1:].max(axis=2) < 50)
+    num_rows = is_red.any(axis=1).sum()
+    num_columns = is_red[is_red.any(axis=1)].sum() / num_rows / num_frames
+    assert num_columns / num_rows == pytest.approx(width / height, rel=0.08)
+    assert num_rows > 20

@@ -1,0 +1,6 @@
+"""What was seen, decided and generated for one input, as one HTML file that needs no network."""
+
+from media.report.contents import Report, ReportVariant
+from media.report.page import write_report
+
+__all__ = ["Report", "ReportVariant", "write_report"]
