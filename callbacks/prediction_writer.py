@@ -1,19 +1,27 @@
 """Stores what `predict` gives."""
 
 import csv
+import os
+from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch.distributed
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from callbacks.input_records import InputRecords
 from media.pictures import draw_grids, write_png
+from media.sound_files import atomic_path
 
 NUM_IN_OVERVIEW = 8
+NUM_ROWS_SHOWN = 20
+LONGEST_WAIT = timedelta(days=30)  # of the process that ends first for the last; the usual limit is half an hour
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -21,19 +29,43 @@ class PredictionWriter(BasePredictionWriter):
 
     Predictions that have pictures are shown side by side in `overview.png`, the first few of them.
 
+    Where the data module has `clips`, the predictions are of inputs that a user named, maybe thousands. These are kept
+    account of, see `InputRecords`: a call that is given again leaves out what is done, and what fails is told of, tried
+    again by the next call, and stops no other input. The table then has a row for each input, whichever process had it.
+
     Args:
         output_dir: the folder for everything; made where it is missing.
+        overwrite: inputs that are done are done anew, and files with the names of outputs are replaced.
+
+    Raises:
+        ValueError: at the very end, where inputs have failed.
     """
 
-    def __init__(self, output_dir: str = "outputs") -> None:
+    def __init__(self, output_dir: str = "outputs", overwrite: bool = False) -> None:
         super().__init__(write_interval="batch")
         self.output_dir = Path(output_dir)
+        self.overwrite = overwrite
         self.rows: list[dict[str, Any]] = []
         self.overview: list[list[tuple[str, Any]]] = []
+        self.records: InputRecords | None = None
+        self._group: Any = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lets the processes of one call wait long for each other: their last inputs may differ by hours."""
+        super().setup(trainer, pl_module, stage)
+        self.rows, self._group = [], None
+        if stage == "predict" and trainer.world_size > 1 and hasattr(trainer.datamodule, "clips"):
+            self._group = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts a new table."""
-        self.rows, self.overview = [], []
+        self.rows, self.overview, self.records = [], [], None
+        data = getattr(trainer, "datamodule", None)
+        if hasattr(data, "clips"):
+            parts = {"data": data, "model": pl_module}
+            settings = {name: part.settings() for name, part in parts.items() if hasattr(part, "settings")}
+            self.records = InputRecords(self.output_dir, settings, self.overwrite)
+            data.clips.ask_first = self.records.begin
 
     def write_on_batch_end(
         self,
@@ -46,6 +78,13 @@ class PredictionWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Each prediction knows how it is stored."""
+        if self.records is not None:
+            row = self.records.end(batch.path, prediction)
+            self.rows.append(row)
+            if row["status"] == "failed":
+                reason = row["reason"] if row["input"] in row["reason"] else f"{row['input']}: {row['reason']}"
+                print(_printable(f"Failed: {reason}"), flush=True)
+            return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for result in prediction:
             self.rows.append(result.save(self.output_dir))
@@ -53,21 +92,71 @@ class PredictionWriter(BasePredictionWriter):
                 self.overview.append([(f"{result.label}: {title}", grid.cpu()) for title, grid in result.pictures])
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes and prints the summary."""
-        if not self.rows:
+        """Writes and prints the summary, where nobody waits for other processes."""
+        if not self.rows or self.records is not None:
             return
-        path = self.output_dir / "predictions.csv"
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
-        temporary.replace(path)
+        path = self._write_table(self.rows)
         if self.overview:
             write_png(self.output_dir / "overview.png", draw_grids(self.overview))
-        table = Table(title=f"{len(self.rows)} prediction{'s' * (len(self.rows) > 1)}, also in {path}")
-        for name in self.rows[0]:
-            table.add_column(escape(name), overflow="fold")  # a path that is cut is of no use
-        for row in self.rows[:20]:
-            table.add_row(*(escape(str(value)) for value in row.values()))
-        Console().print(table)
+        _show(self.rows[:NUM_ROWS_SHOWN], f"{len(self.rows)} prediction{'s' * (len(self.rows) > 1)}, also in {path}")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leaves the input that was worked on to the next call."""
+        if self.records is not None:
+            self.records.release()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Writes and prints the summary of all processes' inputs: after the progress bar, and when all have ended."""
+        clips = getattr(trainer.datamodule, "clips", None)
+        if stage != "predict" or clips is None:
+            return
+        rows = self._rows_of_all(trainer)
+        if not trainer.is_global_zero or not rows:
+            return
+        place = {str(path): number for number, path in enumerate(clips.paths)}
+        rows = sorted(rows, key=lambda row: place[row["input"]])
+        path = self._write_table(rows)
+        failed = [row for row in rows if row["status"] == "failed"]
+        others = [row for row in rows if row["status"] != "failed"][: max(0, NUM_ROWS_SHOWN - len(failed))]
+        # On the screen without folders: six columns are narrow, and a reason names its file in full.
+        shown = [
+            row | {"input": Path(row["input"]).name, "output": row["output"].replace(f"{self.output_dir}{os.sep}", "")}
+            for row in sorted(failed + others, key=lambda row: place[row["input"]])
+        ]
+        _show(shown, f"{len(rows)} input{'s' * (len(rows) > 1)}, also in {path}")
+        counts = Counter(row["status"] for row in rows)
+        print(", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed")), flush=True)
+        if failed:
+            raise ValueError(f"{len(failed)} of {len(rows)} inputs failed; see {path}")
+
+    def _rows_of_all(self, trainer: Trainer) -> list[dict[str, Any]]:
+        if self._group is None:
+            return self.rows
+        parts: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(parts, self.rows, group=self._group)
+        return [row for part in parts for row in part]
+
+    def _write_table(self, rows: list[dict[str, Any]]) -> Path:
+        path = self.output_dir / "predictions.csv"
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+
+def _show(rows: list[dict[str, Any]], title: str) -> None:
+    table = Table(title=title)
+    shown = [name for name in rows[0] if any(row[name] != "" for row in rows)]
+    for name in shown:
+        table.add_column(escape(name), overflow="fold")  # a path that is cut is of no use
+    for row in rows:
+        table.add_row(*(escape(_printable(str(row[name]))) for name in shown))
+    Console().print(table)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")  # a file's name may be no text

@@ -1,19 +1,30 @@
 """The videos and photos that are to be given a sound."""
 
-import itertools
+import hashlib
+import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+import torch.distributed
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from datamodules.paired_root import natural_key
 from datamodules.photos import evaluation_transform
-from media.video_files import PHOTO_SUFFIXES, VIDEO_SUFFIXES, probe_video, read_frames, read_photo
+from media.photo_files import PHOTO_SUFFIXES, read_photo
+from media.video_files import VIDEO_SUFFIXES, probe_video, read_frames
+
+MAX_STEM_BYTES = 120  # a file's name has 255 at most, and outputs and their temporary files are called longer
+say = rank_zero_only(print)
 
 
 @dataclass  # not frozen: Lightning moves batches to the device field by field
@@ -22,85 +33,201 @@ class Clip:
 
     Attributes:
         path: of the file.
+        name: of its outputs, without suffix; no other input of the call has the same.
         duration_s: of the picture; None for a photo.
         frames_per_second: at which frames are looked at, whatever the video's own rate is.
     """
 
     path: Path
+    name: str
     duration_s: float | None
     frames_per_second: float
 
-    def image_batches(self, image_size: int, batch_size: int = 32) -> Iterator[tuple[list[float], Tensor]]:
-        """Times in seconds and images (batch, 3, image_size, image_size) in [0, 1], in bounded memory."""
-        transform = evaluation_transform(image_size)
-        if self.duration_s is None:
-            frames = iter([(0.0, read_photo(self.path))])
-        else:
-            frames = read_frames(self.path, self.frames_per_second, max_side=2 * image_size)
-        while batch := list(itertools.islice(frames, batch_size)):
-            images = [transform(torch.from_numpy(frame).movedim(-1, 0)) for _, frame in batch]
-            yield [time_s for time_s, _ in batch], torch.stack(images)
+    def frames(self, max_side: int | None = None) -> Iterator[tuple[float, np.ndarray]]:
+        """Time in seconds and RGB uint8 (height, width, 3) of each frame; a photo is one frame at time 0.
+
+        Args:
+            max_side: frames whose longer side has more pixels than this are shrunk to it; None keeps them as they are.
+
+        Raises:
+            UnreadableVideo, UnreadablePhoto: ValueErrors, where the file is damaged; maybe not before its last frame.
+        """
+        if self.duration_s is not None:
+            yield from read_frames(self.path, self.frames_per_second, max_side)
+            return
+        photo = read_photo(self.path)
+        if max_side is not None and max(photo.shape) > max_side:
+            image = Image.fromarray(photo)
+            image.thumbnail((max_side, max_side))
+            photo = np.array(image)
+        yield 0.0, photo
+
+    def image(self, frame: np.ndarray, image_size: int) -> Tensor:
+        """A frame as the classifier takes it: float32 (3, image_size, image_size) in [0, 1]."""
+        return evaluation_transform(image_size)(torch.from_numpy(frame).movedim(-1, 0))
+
+
+@dataclass  # not frozen: Lightning moves batches to the device field by field
+class UnreadableClip:
+    """An input that is not worked on, and why; the attributes are those of `Clip`."""
+
+    path: Path
+    name: str
+    reason: str
+
+
+class Clips(Dataset):
+    """Inputs that are opened and measured when their turn comes, so that thousands of them start at once.
+
+    Args:
+        paths: the files.
+        frames_per_second: at which frames are looked at.
+
+    Attributes:
+        names: of the outputs of each, see `output_names`.
+        ask_first: called with path and name before a file is opened; a reason that it gives makes an `UnreadableClip`.
+    """
+
+    def __init__(self, paths: list[Path], frames_per_second: float) -> None:
+        self.paths = paths
+        self.names = output_names(paths)
+        self.frames_per_second = frames_per_second
+        self.ask_first: Callable[[Path, str], str | None] = lambda path, name: None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Clip | UnreadableClip:
+        path, name = self.paths[index], self.names[index]
+        try:
+            if (reason := self.ask_first(path, name)) is not None:
+                return UnreadableClip(path, name, reason)
+            return Clip(path, name, _duration_s(path), self.frames_per_second)
+        except (ValueError, OSError) as error:
+            return UnreadableClip(path, name, str(error))
 
 
 class VideoDataModule(LightningDataModule):
-    """Videos and photos for `predict`, one a batch.
+    """Videos and photos for `predict`, one a batch. Several processes divide them; each goes to one process.
 
     Args:
-        inputs: a file, a folder (its videos and photos, not those of its subfolders), or a list of these.
+        inputs: a file, a folder (its visible videos and photos, not those of its subfolders), a text file `….txt` with
+            one path a line, or a list of these.
         frames_per_second: at which frames are looked at.
 
     Raises:
-        FileNotFoundError: where an input does not exist, or a folder holds no video and no photo.
+        ValueError: where no input is given.
+        FileNotFoundError: where the only input does not exist, or is a folder without a video or photo.
     """
 
-    def __init__(self, inputs: str | list[str] | None = None, frames_per_second: float = 4.0) -> None:
+    def __init__(self, inputs: str | list[str] | None = None, frames_per_second: float = 25.0) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # one video, two processes
         self.inputs = [inputs] if isinstance(inputs, str) else inputs
         self.frames_per_second = frames_per_second
 
+    def settings(self) -> dict[str, Any]:
+        """What the outputs depend on, besides the inputs."""
+        return {"frames_per_second": self.frames_per_second}
+
     def setup(self, stage: str) -> None:
-        """Find the files and measure them."""
-        self.clips = [self._clip(path) for path in self._files()]
+        """Find the files; none is opened yet."""
+        self.clips = Clips(self._files(), self.frames_per_second)
 
     def predict_dataloader(self) -> DataLoader:
-        """One `Clip` at a time; frames are decoded while they are classified."""
-        return DataLoader(self.clips, batch_size=1, collate_fn=lambda clips: clips[0])
+        """One `Clip` or `UnreadableClip` at a time; frames are decoded while they are classified."""
+        is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        share = _Share(self.clips, shuffle=False) if is_distributed else None
+        return DataLoader(self.clips, batch_size=1, sampler=share, collate_fn=lambda clips: clips[0])
 
     def _files(self) -> list[Path]:
-        if not self.inputs:
+        given = [path for name in self.inputs or [] for path in _listed(Path(name))]
+        if not given:
             raise ValueError("No input was given: add --data.inputs clip.mp4 (a video, a photo, a folder, or a list).")
-        files: list[Path] = []
-        for given in map(Path, self.inputs):
-            if given.is_dir():
-                known = VIDEO_SUFFIXES | PHOTO_SUFFIXES
-                found = sorted(
-                    (path for path in given.iterdir() if path.suffix.lower() in known and _is_visible_file(path)),
-                    key=lambda path: natural_key(path.name),
-                )
-                if not found:
-                    raise FileNotFoundError(f"The folder {given} holds no video and no photo.")
-                files += found
-            elif given.is_file():
-                files.append(given)
-            else:
-                raise FileNotFoundError(f"There is no file {given}.")
-        for name, count in Counter(map(_output_name, files)).items():
-            if count > 1:
-                same = ", ".join(str(path) for path in files if _output_name(path) == name)
-                raise ValueError(f"The outputs for {same} would have one name. Give them one after the other.")
-        return files
-
-    def _clip(self, path: Path) -> Clip:
-        return Clip(path, None if _is_photo(path) else probe_video(path).duration_s, self.frames_per_second)
+        files: dict[str, Path] = {}
+        for path in given:
+            found = _visible_media(path) if path.is_dir() else [path]
+            if len(given) == 1 and not (found and found[0].is_file()):
+                raise FileNotFoundError(_what_is_missing(path))
+            for file in found or [path]:  # an empty folder among others is told of like a file that cannot be read
+                files.setdefault(os.path.abspath(file), file)
+        return list(files.values())
 
 
-def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in PHOTO_SUFFIXES - {".gif"}
+class _Share(DistributedSampler):
+    """The inputs of one process: none is repeated, and where there are fewer inputs than processes some have none."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.rank, len(self.dataset), self.num_replicas))
+
+    def __len__(self) -> int:
+        return len(range(self.rank, len(self.dataset), self.num_replicas))
 
 
-def _output_name(path: Path) -> tuple[str, bool]:
-    return path.stem, _is_photo(path)
+def output_names(paths: list[Path]) -> list[str]:
+    """A name for the outputs of each input, by which it is known and which is that of no other, nor of its variants.
+
+    It is the stem (`clip`) where that is enough, else with the suffix (`clip_mov`), else with the folder (`cats_clip`),
+    else with both, else with a number that stands for the whole path. Upper and lower case count as the same, as they
+    do for the file systems of Windows and macOS. Variants are called `clip_v2`, so that a file of this name becomes
+    `clip_v2_mov` where there is a `clip`.
+    """
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for level in range(5):
+        proposed = {index: _names(path)[level] for index, path in enumerate(paths) if index not in names}
+        counts = Counter(name.casefold() for name in proposed.values())
+        first_variants = taken | {_first_variant(name) for name in taken}
+        for index, proposal in proposed.items():
+            name = proposal.casefold()
+            first = _first_variant(name)
+            is_variant = first != name and (first in counts or first in taken)
+            if counts[name] == 1 and name not in first_variants and not is_variant:
+                names[index] = proposal
+        taken = {name.casefold() for name in names.values()}
+    return [names[index] for index in range(len(paths))]
 
 
-def _is_visible_file(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".")
+def _names(path: Path) -> list[str]:
+    path = Path(os.path.abspath(path))
+    number = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
+    stem, kind, folder = path.stem, path.suffix[1:], _cut(path.parent.name, MAX_STEM_BYTES // 3)
+    if stem != (short := _cut(stem, MAX_STEM_BYTES)):
+        stem = f"{short}_{number}"
+    return [stem, f"{stem}_{kind}", f"{folder}_{stem}", f"{folder}_{stem}_{kind}", f"{stem}_{number}"]
+
+
+def _cut(name: str, max_bytes: int) -> str:
+    return os.fsencode(name)[:max_bytes].decode("utf-8", "ignore")  # bytes that are no text are left out
+
+
+def _first_variant(name: str) -> str:
+    return re.sub(r"_v\d+$", "", name)
+
+
+def _listed(path: Path) -> list[Path]:
+    if path.suffix.lower() != ".txt" or not path.is_file():
+        return [path]
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
+    if not (names := [line.strip() for line in lines if line.strip()]):
+        raise ValueError(f"{path} is empty, expected one path a line.")
+    return [Path(name) for name in names]
+
+
+def _visible_media(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+    known = [name for name in names if Path(name).suffix.lower() in VIDEO_SUFFIXES | PHOTO_SUFFIXES]
+    if num_others := len(names) - len(known):
+        say(f"{num_others} of the {len(names)} files in {folder} are neither video nor photo, and are left out.")
+    return [folder / name for name in sorted(known, key=natural_key)]
+
+
+def _what_is_missing(path: Path) -> str:
+    return f"The folder {path} holds no video and no photo." if path.is_dir() else f"There is no file {path}."
+
+
+def _duration_s(path: Path) -> float | None:
+    if not path.is_file():
+        raise FileNotFoundError(_what_is_missing(path))
+    return None if path.suffix.lower() in PHOTO_SUFFIXES - {".gif"} else probe_video(path).duration_s

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules import VideoDataModule
-from media.video_files import UnreadableVideo
+from datamodules import VideoDataModule, videos
+from datamodules.videos import _Share, output_names
+from media.video_files import probe_video
 from tests.media.test_video_files import even_times_ms, write_video
 
 
@@ -51,12 +52,95 @@ def test_a_list_keeps_its_order_and_may_mix_files_and_folders(folder):
     assert [clip.path.name for clip in clips] == ["other.mp4", "red.png"]
 
 
-def test_inputs_whose_outputs_would_have_one_name_are_refused(folder):
-    """Else the second would replace the first."""
-    (folder / "more").mkdir()
-    write_video(folder / "more/clip_2.mp4", even_times_ms(3), encoder="mpeg4")
-    with pytest.raises(ValueError, match=r"clip_2.mp4.*more/clip_2.mp4"):
-        clips_of([str(folder / "clip_2.mp4"), str(folder / "more/clip_2.mp4")])
+def test_an_input_that_is_given_twice_is_one_input(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    clips = clips_of(["clip_2.mp4", str(folder), "../" + folder.name + "/red.png"])
+    assert [clip.path.name for clip in clips] == ["clip_2.mp4", "clip_10.mp4", "red.png"]
+
+
+def test_a_text_file_lists_inputs(folder, tmp_path):
+    lines = tmp_path / "list.TXT"
+    lines.write_text(f"\ufeff{folder / 'red.png'}\r\n\n  {folder / 'clip_2.mp4'}\n", encoding="utf-8")
+    assert [clip.path.name for clip in clips_of(str(lines))] == ["red.png", "clip_2.mp4"]
+    lines.write_text("\n")
+    with pytest.raises(ValueError, match=r"list.TXT is empty, expected one path a line"):
+        clips_of(str(lines))
+
+
+def test_what_is_no_picture_is_left_out_of_a_folder_and_counted_but_tried_where_it_is_named(folder, capsys):
+    clips_of(str(folder))
+    assert f"1 of the 4 files in {folder} are neither video nor photo" in capsys.readouterr().out
+    (folder / "clip_2.mp4").rename(folder / ".hidden.dat")
+    clip, _ = clips_of([str(folder / ".hidden.dat"), str(folder / "red.png")])
+    assert clip.duration_s == pytest.approx(1.0)
+    assert not capsys.readouterr().out
+
+
+def test_a_bad_one_among_others_says_why_when_its_turn_comes(folder):
+    (folder / "text.mp4").write_text("no video")
+    (folder / "empty").mkdir()
+    names = ["red.png", "text.mp4", "missing.mp4", "empty", "clip_2.mp4"]
+    photo, text, missing, empty, video = clips_of([str(folder / name) for name in names])
+    assert (photo.duration_s, video.duration_s) == (None, pytest.approx(1.0))
+    assert "text.mp4 is not a readable video" in text.reason
+    assert (missing.name, missing.reason) == ("missing", f"There is no file {folder / 'missing.mp4'}.")
+    assert empty.reason == f"The folder {folder / 'empty'} holds no video and no photo."
+
+
+def test_no_file_is_opened_before_its_turn(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr(videos, "probe_video", lambda path: opened.append(path.name) or probe_video(path))
+    data = VideoDataModule(str(folder))
+    data.setup("predict")
+    loader = iter(data.predict_dataloader())
+    assert not opened
+    next(loader)
+    assert opened == ["clip_2.mp4"]
+
+
+def test_a_file_that_is_asked_about_first_may_be_left_unopened(folder):
+    (folder / "text.mp4").write_text("no video")
+    data = VideoDataModule(str(folder))
+    data.setup("predict")
+    data.clips.ask_first = lambda path, name: f"{name} is done" if path.suffix == ".mp4" else None
+    reasons = {clip.name: getattr(clip, "reason", None) for clip in data.predict_dataloader()}
+    assert reasons == {"clip_2": "clip_2 is done", "clip_10": "clip_10 is done", "red": None, "text": "text is done"}
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ("a.mp4 b.mp4", "a b"),
+        ("a.mp4 a.MOV b.mp4", "a_mp4 a_MOV b"),
+        ("a.mp4 A.mov", "a_mp4 A_mov"),
+        ("x/a.mp4 y/a.mp4", "x_a y_a"),
+        ("x/a.mp4 y/a.mp4 y/a.mov", "x_a y_a a_mov"),
+        ("x/a.mp4 x/a.mov y/a.mp4 y/a.mov", "x_a_mp4 x_a_mov y_a_mp4 y_a_mov"),
+        ("a.mp4 a.mov a_mov.mp4", "a_mp4 f_a a_mov"),
+        ("a.mp4 a_v2.mp4 b_v2.mp4", "a a_v2_mp4 b_v2"),
+        ("a.mp4 a.mov a_mp4_v3.mp4", "f_a a_mov a_mp4_v3"),
+        ("a", "a"),
+    ],
+)
+def test_a_name_is_no_other_inputs_nor_that_of_a_variant(files, names):
+    assert output_names([Path("/f") / file for file in files.split()]) == names.split()
+
+
+def test_names_are_unique_and_short_enough_for_a_file():
+    paths = [Path(f"/{top}/{folder}/{'ü' * 122}{kind}") for top in "ab" for folder in "cd" for kind in (".mp4", ".mov")]
+    names = output_names(paths)
+    assert len(set(names)) == 8
+    assert max(len(name.encode()) for name in names) < 200
+    assert len(set(output_names([Path(f"/{top}/c/clip.mp4") for top in "abc"]))) == 3
+
+
+def test_two_processes_share_every_input_between_them(folder):
+    data = VideoDataModule(str(folder))
+    data.setup("predict")
+    for num_processes in (2, 5):
+        shares = [_Share(data.clips, num_processes, rank) for rank in range(num_processes)]
+        assert sorted(index for share in shares for index in share) == [0, 1, 2]
+        assert [len(list(share)) for share in shares] == [len(share) for share in shares]
 
 
 @pytest.mark.parametrize("inputs", [None, []])
@@ -72,32 +156,37 @@ def test_a_missing_file_and_an_empty_folder_are_named(tmp_path):
         clips_of(str(tmp_path))
 
 
-def test_a_file_that_is_no_video_is_named(tmp_path):
-    (tmp_path / "text.mp4").write_text("no video")
-    with pytest.raises(UnreadableVideo, match=r"text.mp4"):
-        clips_of(str(tmp_path / "text.mp4"))
+def test_frames_are_shrunk_where_they_are_too_large(folder, tmp_path):
+    photo, video = clips_of([str(folder / "red.png"), str(folder / "clip_2.mp4")], frames_per_second=5.0)
+    ((time_s, whole),) = photo.frames()
+    assert (time_s, whole.shape, whole.dtype) == (0.0, (40, 60, 3), np.uint8)
+    ((_, small),) = photo.frames(max_side=30)
+    assert small.shape == (20, 30, 3)
+    assert small.reshape(-1, 3).tolist() == [[255, 0, 0]] * 600
+    frames = list(video.frames(max_side=32))
+    assert [time_s for time_s, _ in frames] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
+    assert {frame.shape for _, frame in frames} == {(24, 32, 3)}
 
 
-def test_a_videos_frames_come_in_batches_with_their_times(tmp_path):
+def test_a_videos_frames_come_with_their_times(tmp_path):
     pictures = [np.full((48, 64, 3), 10 * number, np.uint8) for number in range(25)]
     video = write_video(tmp_path / "clip.mp4", even_times_ms(25), encoder="mpeg4", pictures=pictures)
     (clip,) = clips_of(str(video), frames_per_second=5.0)
-    batches = list(clip.image_batches(image_size=32, batch_size=2))
-    assert [times_s for times_s, _ in batches] == [pytest.approx([0.0, 0.2]), pytest.approx([0.4, 0.6]), [0.8]]
-    assert [tuple(images.shape) for _, images in batches] == [(2, 3, 32, 32), (2, 3, 32, 32), (1, 3, 32, 32)]
-    seen = [round(255 * image.mean().item()) for _, images in batches for image in images]
+    times_s, frames = zip(*clip.frames(max_side=32), strict=True)
+    assert times_s == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
+    assert {frame.shape for frame in frames} == {(24, 32, 3)}
+    seen = [round(255 * clip.image(frame, 16).mean().item()) for frame in frames]
     assert seen == pytest.approx([0, 50, 100, 150, 200], abs=4)
 
 
 def test_a_photo_is_one_frame_at_time_zero(folder):
     (clip,) = clips_of(str(folder / "red.png"))
-    ((times_s, images),) = clip.image_batches(image_size=32)
-    assert times_s == [0.0]
-    assert images.shape == (1, 3, 32, 32)
-    assert images.amin() == 0
-    assert images.amax() == 1
-    assert images[0, 0].min() == 1
-    assert images[0, 1:].max() == 0
+    ((time_s, frame),) = clip.frames(max_side=32)
+    image = clip.image(frame, 32)
+    assert time_s == 0.0
+    assert image.shape == (3, 32, 32)
+    assert image[0].min() == 1
+    assert image[1:].max() == 0
 
 
 def test_an_animation_is_a_video(tmp_path):

@@ -1,0 +1,207 @@
+"""What has become of each input of `predict`: one small file an input, so that a stopped call goes on where it was."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import soundfile
+
+from callbacks.claims import claim, release
+from media.mux import CONTAINERS
+from media.sound_files import atomic_path
+
+SAVING_ERRORS = (ValueError, OSError, av.FFmpegError, soundfile.SoundFileError)  # not those of a memory that is full
+
+
+class InputPrediction(Protocol):
+    """A result of `predict_step` for an input, or for a variant of it."""
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Stores files below `folder`. The row has `output`, the main one of them, and `scenes`; or, where there is no
+        result, `status` "failed" and a `reason`."""
+
+
+class InputRecords:
+    """Keeps an input from being done twice, its outputs from replacing other files, and its failure from the others.
+
+    `records/<stem>-<number>.json` below the output folder tells of an input its size, time, settings and outputs. While
+    a process works on it, there is a `….claim`, see `callbacks.claims`. Outputs are made in a folder `….partial`, and
+    are put in place when all of the input's are there.
+
+    Args:
+        output_dir: the folder for everything; made where it is missing.
+        settings: JSON; an input that was done with other settings is done again.
+        overwrite: do all inputs anew, and replace whatever has the name of an output, save the input itself.
+
+    Raises:
+        OSError: where the folder cannot be made.
+    """
+
+    def __init__(self, output_dir: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
+        self.output_dir = output_dir
+        self.folder = output_dir / "records"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.settings = json.loads(json.dumps(settings))
+        self.overwrite = overwrite
+        self._begun: dict[Path, tuple[float, dict[str, int]]] = {}
+        self._skipped: dict[Path, dict[str, Any]] = {}
+
+    def begin(self, path: Path, name: str) -> str | None:
+        """Claims an input, whose outputs will be called `name`, until `end`.
+
+        Returns:
+            Why it is to be skipped, where it is.
+
+        Raises:
+            ValueError: where outputs must not be put in its folder, or would replace files that were not made from it.
+        """
+        if self._is_done(path):
+            return self._skip(path, "done before")
+        if owner := claim(self._file(path, ".claim")):
+            return self._skip(path, owner)
+        self._begun[path] = time.monotonic(), _version(path)
+        if self._is_done(path):  # by a process that has ended in between
+            self.release(path)
+            return self._skip(path, "done before")
+        self._check_place(path, [f"{name}{suffix}" for suffix in (*CONTAINERS, ".wav")])
+        return None
+
+    def end(self, path: Path, predictions: Sequence[InputPrediction]) -> dict[str, Any]:
+        """Puts the outputs in place, writes the record and releases the claim.
+
+        Returns:
+            The input's row of the table: input, status (done, skipped or failed), output, scenes, seconds, reason.
+        """
+        if path in self._skipped:
+            return self._skipped.pop(path)
+        begun_s, version = self._begun.get(path, (time.monotonic(), {}))
+        record = {"input": os.path.abspath(path), **version, "settings": self.settings, "status": "failed"}
+        record |= {"outputs": [], "scenes": "", "reason": "was stopped"}
+        files: list[str] = []
+        try:
+            rows, files = self._save(path, predictions, record)
+            record |= {"status": "done", "outputs": [row["output"] for row in rows], "reason": ""}
+            record["scenes"] = str(rows[0].get("scenes", ""))
+        except SAVING_ERRORS as error:
+            record["reason"] = _in_one_line(error)
+        record["seconds"] = round(time.monotonic() - begun_s, 2)
+        try:
+            self._write(path, record, files)
+        except OSError as error:
+            record |= {"status": "failed", "reason": _in_one_line(error)}
+        self.release(path)
+        return self._row(path, record)
+
+    def release(self, *paths: Path) -> None:
+        """Gives claims up, all where none is named: another process may take these inputs."""
+        for path in paths or tuple(self._begun):
+            if self._begun.pop(path, None):
+                release(self._file(path, ".claim"))
+
+    def _file(self, path: Path, suffix: str) -> Path:
+        number = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:12]
+        return self.folder / f"{path.stem[:40]}-{number}{suffix}"
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            return json.loads(self._file(path, ".json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def _write(self, path: Path, record: dict[str, Any], files: list[str]) -> None:
+        earlier = _files_of(self._read(path)) - set(files)
+        _write_json(self._file(path, ".json"), record | {"files": files, "earlier_files": sorted(earlier)})
+
+    def _is_done(self, path: Path) -> bool:
+        if self.overwrite:
+            return False
+        record = self._read(path)
+        version = _version(path)
+        return (
+            record.get("status") == "done"
+            and record["settings"] == self.settings
+            and bool(version)
+            and version.items() <= record.items()
+            and all((self.output_dir / file).is_file() for file in record["files"])
+        )
+
+    def _check_place(self, path: Path, files: list[str]) -> list[str]:
+        """Which of these files exist and were not made from this input; an error where they must not be replaced."""
+        if path.exists() and os.path.samefile(path.parent, self.output_dir):
+            raise ValueError(f"{path} lies in the folder for the outputs; give another --predictions.output_dir.")
+        own = _files_of(self._read(path))
+        foreign = [file for file in files if file not in own and os.path.lexists(self.output_dir / file)]
+        if foreign and not self.overwrite:
+            raise ValueError(
+                f"{self.output_dir / foreign[0]} is there already and was not made from {path}; "
+                "give another --predictions.output_dir, or --predictions.overwrite true."
+            )
+        return foreign
+
+    def _save(
+        self, path: Path, predictions: Sequence[InputPrediction], record: dict[str, Any]
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Rows, whose `output` is relative to the output folder, and all files, relative to it as well."""
+        partial = self._file(path, ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            partial.mkdir()
+            rows = [prediction.save(partial) for prediction in predictions]
+            if failed := [row for row in rows if row.get("status") == "failed"]:
+                raise ValueError(failed[0]["reason"])
+            rows = [row | {"output": Path(row["output"]).relative_to(partial).as_posix()} for row in rows]
+            files = sorted(file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file())
+            if replaced := self._check_place(path, files):
+                self._disown(set(replaced))
+            self._write(path, record, files)  # a call that ends between two files finds that they are its own
+            for file in files:
+                (self.output_dir / file).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(partial / file, self.output_dir / file)
+            return rows, files
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _disown(self, replaced: set[str]) -> None:
+        """Other inputs, whose outputs are replaced, are no longer done."""
+        for file in self.folder.glob("*.json"):
+            record = json.loads(file.read_text())
+            if _files_of(record) & replaced:
+                kept = {key: sorted(set(record[key]) - replaced) for key in ("files", "earlier_files")}
+                _write_json(file, record | kept | {"status": "failed", "reason": "another input has replaced it"})
+
+    def _skip(self, path: Path, reason: str) -> str:
+        row = self._read(path) | {"status": "skipped", "reason": reason, "seconds": 0.0}
+        self._skipped[path] = self._row(path, row)
+        return reason
+
+    def _row(self, path: Path, record: dict[str, Any]) -> dict[str, Any]:
+        output = "; ".join(str(self.output_dir / name) for name in record.get("outputs", []))
+        row = {"input": str(path), "status": record["status"], "output": output, "scenes": record.get("scenes", "")}
+        return row | {"seconds": record["seconds"], "reason": record["reason"]}
+
+
+def _version(path: Path) -> dict[str, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return {}
+    return {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1))
+
+
+def _files_of(record: dict[str, Any]) -> set[str]:
+    return {*record.get("files", []), *record.get("earlier_files", [])}
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
