@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,57 +21,51 @@ from datamodules.videos import Clip
 from demo import LABELS
 from demo.photos import draw_photo
 from lightning_modules import VideoToAudio
+from lightning_modules.looking import look
+from lightning_modules.voice import Voice
 from networks.stepping import Precision
 
 FRAMES_PER_SECOND = 25
 FRAME_SIZE = 256
 DURATION_S, DURATION_IN_QUICK_S = 10, 2
 NUM_LENGTHS = 3
-LOOK, TOP, BOTTOM, DECODE, SAVE = "look at the frames", "top codes", "bottom codes", "decode and invert", "save and mux"
+LOOK, TOP, BOTTOM, DECODE = "look at the frames", "top codes", "bottom codes", "decode and invert"
+SAVE = "mix, write and report"
 STAGES = (LOOK, TOP, BOTTOM, DECODE, SAVE)
 
 
-class StagedVideoToAudio(VideoToAudio):
-    """Knows how long it spent in each stage. The inner of two stages takes its time from the outer."""
+class TimedVoice(Voice):
+    """Knows how long it spent on the codes of each level."""
 
-    def start_clock(self, plan: Plan) -> None:
-        """Begins to measure anew."""
-        self.plan, self.stage_s, self._stage = plan, {}, None
-        self._since = time.perf_counter()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time goes to this stage, until the end of the block."""
-        outer = self._switch(name)
-        try:
-            yield
-        finally:
-            self._switch(outer)
-
-    def look(self, clip: Any) -> tuple[np.ndarray, np.ndarray]:
-        with self.stage(LOOK):
-            return super().look(clip)
-
-    def make_sound(self, *args: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        with self.stage(DECODE):
-            return super().make_sound(*args)
+    def __init__(self, plan: Plan, *args: Any) -> None:
+        super().__init__(*args)
+        self.plan, self.stage_s = plan, {TOP: 0.0, BOTTOM: 0.0}
 
     def _columns(self, level: str, *args: Any) -> Iterator[torch.Tensor]:
         columns = super()._columns(level, *args)
-        while True:
-            with self.stage(TOP if level == "top" else BOTTOM):
-                column = next(columns, None)
-            if column is None:
-                return
+        while (column := self._next(level, columns)) is not None:
             yield column
 
-    def _switch(self, name: str | None) -> str | None:
+    def _next(self, level: str, columns: Iterator[torch.Tensor]) -> torch.Tensor | None:
+        before_s = sum(self.stage_s.values())
         self.plan.synchronise()
-        now = time.perf_counter()
-        if self._stage is not None:
-            self.stage_s[self._stage] = self.stage_s.get(self._stage, 0.0) + now - self._since
-        before, self._stage, self._since = self._stage, name, now
-        return before
+        began_at = time.perf_counter()
+        column = next(columns, None)
+        self.plan.synchronise()
+        inner_s = sum(self.stage_s.values()) - before_s  # the bottom codes ask for the top codes
+        self.stage_s[TOP if level == "top" else BOTTOM] += time.perf_counter() - began_at - inner_s
+        return column
+
+
+class StagedVideoToAudio(VideoToAudio):
+    """Knows how long it spent in each stage."""
+
+    plan: Plan
+    voice: TimedVoice
+
+    def make_voice(self) -> Voice:
+        self.voice = TimedVoice(self.plan, self.vqvae, self.top, self.bottom, self.sampling, self.num_iterations)
+        return self.voice
 
 
 def measure_end_to_end(plan: Plan, duration_s: int | None = None) -> Part:
@@ -87,8 +80,7 @@ def measure_end_to_end(plan: Plan, duration_s: int | None = None) -> Part:
     cached: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model.start_clock(plan)
-        model.look(film(folder / "short.mp4", 1, plan.seed))  # warms up
+        look(film(folder / "short.mp4", 1, plan.seed), model.classifier, model.looks_per_second)  # warms up
         clip = film(folder / "silent.mp4", duration_s, plan.seed)
         started_at = time.perf_counter()
         for num_done in range(1 if plan.is_quick else plan.num_repetitions):
@@ -116,7 +108,8 @@ def stage_rows(case: str, values: dict[str, list[float]], cached: list[float] | 
 def ready_model(plan: Plan) -> StagedVideoToAudio:
     """The four models with random weights, as `setup` would load them; the classifier is sure of what it sees."""
     composite = build(plan, "video2audio").model
-    model = StagedVideoToAudio(sampling=composite.sampling, num_iterations=composite.num_iterations)
+    model = StagedVideoToAudio(sampling=composite.sampling, num_iterations=composite.num_iterations, sync="none")
+    model.plan, model.fingerprints = plan, dict.fromkeys(model.paths, "random")
     for name in model.paths:
         parts = build(plan, name)
         setattr(model, name, parts.model)
@@ -132,12 +125,14 @@ def ready_model(plan: Plan) -> StagedVideoToAudio:
 def run(plan: Plan, model: StagedVideoToAudio, clip: Clip, precision: Precision, folder: Path) -> dict[str, float]:
     """Seconds of each stage."""
     model.sampling = replace(model.sampling, precision=plan.of_weights(precision))
-    model.start_clock(plan)
     with plan.half(precision):
         (prediction,) = model.predict_step(clip, 0)
-    with model.stage(SAVE):
-        prediction.save(folder / "made")
-    return model.stage_s
+    began_at = time.perf_counter()
+    prediction.save(folder / "made")
+    saving_s = time.perf_counter() - began_at
+    codes_s = model.voice.stage_s
+    decoding_s = prediction.seconds["make sound"] - sum(codes_s.values())
+    return {LOOK: prediction.seconds["look"], **codes_s, DECODE: decoding_s, SAVE: saving_s}
 
 
 def num_codes(model: VideoToAudio, clip: Clip, stage: str) -> int:

@@ -40,6 +40,7 @@ def main() -> None:
     print(
         f"\nDone in {time.monotonic() - started_at:.0f} s. Look at, and listen to:\n"
         "  outputs/demo.mp4                           the video, now with sound\n"
+        "  outputs/demo.html                          the report: what was seen and when, the sound, all settings\n"
         "  outputs/demo_spectrogram.png               the spectrogram of its sound\n"
         "  outputs/demo/reconstructions/overview.png  held-out sounds beside their reconstructions\n"
         "  outputs/demo/training/                     what the models made while they learned\n"

@@ -55,3 +55,29 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def check_fit(systems: dict[str, System], paths: dict[str, str]) -> None:
+    """Check that four trained systems belong together.
+
+    Args:
+        systems: `vqvae`, `top`, `bottom` and `classifier`.
+        paths: of their checkpoints, for the message.
+
+    Raises:
+        ValueError: naming both files and both values, where the class lists or the geometries differ, or where a prior
+            was trained on the codes of another VQ-VAE.
+    """
+    vqvae = systems["vqvae"]
+    codebooks = fingerprint(vqvae.codebooks())
+    expected = {"classes": vqvae.facts["classes"], "geometry": vqvae.geometry.as_dict(), "codebooks": codebooks}
+    needed = {"top": list(expected), "bottom": list(expected), "classifier": ["classes"]}
+    for name, facts in needed.items():
+        for fact in facts:
+            found = systems[name].facts.get(fact)
+            if found != expected[fact]:
+                raise ValueError(
+                    f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
+                    f"in {paths[name]}. Move {Path(paths[name]).parent} away and run: "
+                    f"python cli.py fit --config {name}.yaml"
+                )

@@ -10,12 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from media.mux import mux_sound, output_suffix
-from media.pictures import draw_film, draw_grids, write_png
+from media.pictures import draw_grids, write_png
 from media.sound_files import write_wav
-from media.video_files import read_frames, read_photo
-
-NUM_FRAMES_SHOWN = 8
 
 
 class Prediction(Protocol):
@@ -88,43 +84,19 @@ class LabelPrediction:
 
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field
-class VideoPrediction:
-    """A video, or a photo, with its sound.
+class FailedPrediction:
+    """An input that no sound could be made for.
 
     Attributes:
-        path: of the input, which is never touched.
-        waveform: (samples,) in [-1, 1], as long as the picture.
-        variant: 0 for the first.
-        scenes: start and end in seconds, and the class's name or `silence`.
-        spectrogram: (bins, frames) in [-1, 1] of the waveform.
+        path: of the input.
+        name: its outputs would have had.
+        reason: one line.
     """
 
     path: Path
-    is_photo: bool
-    waveform: Tensor
-    sample_rate_hz: int
-    variant: int
-    seed: int
-    scenes: list[tuple[float, float, str]]
-    spectrogram: Tensor
+    name: str
+    reason: str
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes `<name>.mp4` (the input's own packets and the new sound; a WAV for a photo) and its picture."""
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = self.path.stem if self.variant == 0 else f"{self.path.stem}_{self.variant + 1}"
-        output = folder / f"{stem}{'.wav' if self.is_photo else output_suffix(self.path)}"
-        waveform = self.waveform.cpu().float().numpy()
-        if self.is_photo:
-            write_wav(output, waveform, self.sample_rate_hz)
-        else:
-            mux_sound(self.path, waveform, self.sample_rate_hz, output, metadata={"comment": f"seed={self.seed}"})
-        scenes = ", ".join(f"{start:.1f}-{end:.1f} s {label}" for start, end, label in self.scenes)
-        picture = folder / f"{stem}_{'photo_' if self.is_photo else ''}spectrogram.png"
-        write_png(picture, draw_film(self._frames(), self.spectrogram, self.scenes, self.sample_rate_hz))
-        return {"input": str(self.path), "output": str(output), "picture": str(picture), "scenes": scenes}
-
-    def _frames(self) -> list[np.ndarray]:
-        if self.is_photo:
-            return [read_photo(self.path)]
-        frames = read_frames(self.path, NUM_FRAMES_SHOWN / self.scenes[-1][1], max_side=200)
-        return [frame for _, frame in frames][:NUM_FRAMES_SHOWN]
+        """Writes nothing: the summary table tells the reason."""
+        return {"status": "failed", "reason": self.reason}

@@ -1,41 +1,50 @@
 """The composite: from a video to its sound, by four trained models."""
 
-from collections.abc import Iterator
-from itertools import islice, tee
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-import torch
+import av
+import soundfile
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
-from rich.markup import escape
-from rich.progress import Progress
-from torch import Tensor
 
-from lightning_modules.checkpoint import fingerprint, load
-from lightning_modules.predictions import VideoPrediction
-from lightning_modules.system import System
+from lightning_modules.checkpoint import check_fit, fingerprint, load
+from lightning_modules.looking import Clip, Sight, look
+from lightning_modules.predictions import FailedPrediction
+from lightning_modules.scene_sound import SceneSound
+from lightning_modules.video_prediction import TemporaryFolder, VariantSound, VideoPrediction, timed
+from lightning_modules.voice import Voice
+from media.mixing import Mixing
 from media.scenes import Scene, find_scenes
-from networks import Sampling, stream_columns
+from networks import Sampling
 
-LEVELS = {"top": 0, "bottom": 1}
+SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 
 
 class VideoToAudio(LightningModule):
-    """Classifies frames, finds scenes, samples codes for each, and turns them into a sound as long as the picture.
+    """Looks at a video, finds scenes and moments, makes a sound for each scene, and mixes them.
 
     Why a LightningModule: `predict` then brings devices, precision and progress; it is never trained.
 
-    A scene's codes are one long sequence. They are drawn column by column, and decoded and inverted piece by piece,
-    each of which goes on from the one before. Where no class passes the threshold there is silence.
+    With `sync: activity` single calls are cut out of generated sound and placed where something sudden happens; a scene
+    in which nothing does, or whose sound has no calls, has sound without a pause, as with `sync: none`. Where no class
+    passes the threshold there is silence, or ambience. Memory does not grow with the length of a video: sound goes
+    piece by piece into a file.
 
     Args:
         vqvae, top, bottom, classifier: paths of the four checkpoints.
         sampling: temperature, top-k and top-p of both priors.
+        mixing: loudness, the video's own sound, and files.
         seed: of the first variant; the next ones count on from it.
         num_variants: sounds made for each input, in one batch.
+        sync: `activity` places calls where something happens, `none` lets the sound run on.
+        classes: names of the classes that may be heard; None for all that the models know.
         threshold: a class must be at least this probable on average, else there is silence.
+        ambience_db: level of quiet noise where nothing known is seen, relative to full scale before loudness is
+            brought to its target; None for silence.
+        looks_per_second: frames that are classified; all are searched for movement.
         smoothing_s: class probabilities are averaged over this time.
         min_scene_s: a shorter scene joins its neighbour.
         photo_s: length of the sound for a photo; None for one window.
@@ -50,9 +59,14 @@ class VideoToAudio(LightningModule):
         bottom: str = "checkpoints/bottom/best.ckpt",
         classifier: str = "checkpoints/classifier/best.ckpt",
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        mixing: Mixing = Mixing(),  # noqa: B008 - frozen
         seed: int = 1,
         num_variants: int = 1,
+        sync: Literal["activity", "none"] = "activity",
+        classes: list[str] | None = None,
         threshold: float = 0.6,
+        ambience_db: float | None = None,
+        looks_per_second: float = 4.0,
         smoothing_s: float = 1.0,
         min_scene_s: float = 0.75,
         photo_s: float | None = None,
@@ -60,10 +74,17 @@ class VideoToAudio(LightningModule):
         num_iterations: int = 64,
     ) -> None:
         super().__init__()
+        if num_variants < 1 or not looks_per_second > 0:
+            raise ValueError(
+                f"num_variants is {num_variants} and looks_per_second {looks_per_second}, expected at least 1 and "
+                "more than 0."
+            )
         self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
-        self.sampling = sampling
-        self.seed, self.num_variants = seed, num_variants
-        self.threshold, self.smoothing_s, self.min_scene_s = threshold, smoothing_s, min_scene_s
+        self.sampling, self.mixing = sampling, mixing
+        self.seed, self.num_variants, self.sync = seed, num_variants, sync
+        self.allowed_classes, self.threshold, self.ambience_db = classes, threshold, ambience_db
+        self.looks_per_second = looks_per_second
+        self.smoothing_s, self.min_scene_s = smoothing_s, min_scene_s
         self.photo_s, self.fade_s = photo_s, fade_s
         self.num_iterations = num_iterations
 
@@ -72,117 +93,120 @@ class VideoToAudio(LightningModule):
 
         Raises:
             FileNotFoundError: where a checkpoint is missing; the message says which command makes it.
-            ValueError: where two checkpoints do not fit, naming both values.
+            ValueError: where two checkpoints do not fit, naming both values, or an allowed class is not known.
         """
         for name, path in self.paths.items():
             setattr(self, name, load(path, config=f"{name}.yaml"))
         check_fit({name: getattr(self, name) for name in self.paths}, self.paths)
         self.classes = self.vqvae.facts["classes"]
         self.geometry = self.vqvae.geometry
+        self.fingerprints = {name: fingerprint(getattr(self, name).state_dict()) for name in SYSTEMS}
+        unknown = sorted(set(self.allowed_classes or ()) - set(self.classes))
+        if unknown:
+            raise ValueError(f"The models do not know {', '.join(unknown)}; they know {', '.join(self.classes)}.")
 
-    def predict_step(self, clip: Any, batch_idx: int) -> list[VideoPrediction]:
-        """A sound for a `Clip`, in each variant."""
-        times_s, probabilities = self.look(clip)
+    def settings(self) -> dict[str, Any]:
+        """Everything that the result depends on, but for the input, as plain data."""
+        return {
+            "seed": self.seed,
+            "num_variants": self.num_variants,
+            "sync": self.sync,
+            "classes": self.allowed_classes or self.classes,
+            "threshold": self.threshold,
+            "ambience_db": self.ambience_db,
+            "looks_per_second": self.looks_per_second,
+            "smoothing_s": self.smoothing_s,
+            "min_scene_s": self.min_scene_s,
+            "photo_s": self.photo_s,
+            "fade_s": self.fade_s,
+            "num_iterations": self.num_iterations,
+            "sampling": asdict(self.sampling),
+            "mixing": asdict(self.mixing),
+            "checkpoints": self.fingerprints,
+        }
+
+    def predict_step(self, clip: Clip, batch_idx: int) -> list[VideoPrediction | FailedPrediction]:
+        """A sound for a clip, in each variant; of what cannot be read, the reason."""
+        if hasattr(clip, "reason"):
+            return [FailedPrediction(clip.path, clip.name, clip.reason)]
+        try:
+            return [self.make_sound(clip)]
+        except (OSError, ValueError, soundfile.SoundFileError, av.FFmpegError) as error:
+            return [FailedPrediction(clip.path, clip.name, " ".join(str(error).split()))]
+
+    def make_sound(self, clip: Clip) -> VideoPrediction:
+        """Looks at a clip, and writes the sound of each variant into a temporary file.
+
+        Raises:
+            OSError, ValueError: where the clip cannot be read.
+        """
+        seconds: dict[str, float] = {}
+        with timed(seconds, "look"):
+            sight = look(clip, self.classifier, self.looks_per_second)
         duration_s = clip.duration_s or self.photo_s or self.geometry.window_s
-        scenes = find_scenes(times_s, probabilities, duration_s, self.threshold, self.smoothing_s, self.min_scene_s)
+        scenes = self.find_scenes(sight, duration_s)
         for scene in scenes:
             rank_zero_info(self._describe(clip.path.name, scene))
-        waveforms, spectrograms = self.make_sound(scenes, duration_s)
-        return [
-            VideoPrediction(
-                path=clip.path,
-                is_photo=clip.duration_s is None,
-                waveform=waveforms[variant],
-                sample_rate_hz=self.geometry.sample_rate_hz,
-                variant=variant,
-                seed=self.seed + variant,
-                scenes=[(s.start_s, s.end_s, "silence" if s.label is None else self.classes[s.label]) for s in scenes],
-                spectrogram=spectrograms[variant],
-            )
-            for variant in range(self.num_variants)
-        ]
+        with timed(seconds, "make sound"):
+            folder = TemporaryFolder()
+            variants = self._write_variants(folder.path, scenes, sight, duration_s)
+        return VideoPrediction(
+            path=clip.path,
+            name=clip.name,
+            duration_s=duration_s,
+            is_photo=clip.duration_s is None,
+            variants=variants,
+            scenes=[(s.start_s, s.end_s, "silence" if s.label is None else self.classes[s.label]) for s in scenes],
+            sight=sight,
+            classes=self.classes,
+            geometry=self.geometry,
+            mixing=self.mixing,
+            settings=self.settings(),
+            checkpoints={name: (path, self.fingerprints[name]) for name, path in self.paths.items()},
+            seconds=seconds,
+            folder=folder,
+        )
 
-    def look(self, clip: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Times (frames,) in seconds and class probabilities (frames, classes) of a clip's frames."""
-        times_s, probabilities = [], []
-        for batch_times_s, images in clip.image_batches(self.classifier.facts["image_size"]):
-            times_s += batch_times_s
-            logits = self.classifier.network(images.to(self.device)).float()
-            probabilities.append(logits.softmax(dim=1).cpu().numpy())
-        return np.array(times_s), np.concatenate(probabilities)
+    def make_voice(self) -> Voice:
+        """What the three generative models sound like."""
+        return Voice(self.vqvae, self.top, self.bottom, self.sampling, self.num_iterations)
 
-    def make_sound(self, scenes: list[Scene], duration_s: float) -> tuple[Tensor, Tensor]:
-        """Waveforms (variants, samples) of exactly `duration_s`, and their spectrograms (variants, bins, frames)."""
+    def find_scenes(self, sight: Sight, duration_s: float) -> list[Scene]:
+        """Scenes of what was seen, over the whole of a clip."""
+        allowed = self.allowed_classes and [self.classes.index(name) for name in self.allowed_classes]
+        cuts_s = [] if sight.activity is None else sight.activity.cuts_s
+        return find_scenes(
+            sight.times_s,
+            sight.probabilities,
+            duration_s,
+            self.threshold,
+            self.smoothing_s,
+            self.min_scene_s,
+            cuts_s,
+            allowed,
+        )
+
+    def _write_variants(self, folder: Path, scenes: list[Scene], sight: Sight, duration_s: float) -> list[VariantSound]:
         rate = self.geometry.sample_rate_hz
-        waveforms = torch.zeros(self.num_variants, round(duration_s * rate))
-        for number, scene in enumerate(scenes):
-            start, end = round(scene.start_s * rate), min(round(scene.end_s * rate), waveforms.shape[1])
-            if scene.label is not None and end > start:
-                sound = self._sample(number, scene.label, end - start)
-                waveforms[:, start:end] = self._fade(sound.cpu())
-        spectrograms = self.vqvae.spectrogram(waveforms.to(self.device))[:, 0].cpu()
-        return waveforms, spectrograms
-
-    def _sample(self, scene_number: int, label: int, num_samples: int) -> Tensor:
-        """Sound of one class (variants, num_samples)."""
-        num_columns = self.geometry.top_columns_of(num_samples)
-        labels = torch.full((self.num_variants,), label, device=self.device)
-        for_bottom, for_decoder = tee(islice(self._columns("top", labels, scene_number), num_columns))
-        bottom_columns = self._columns("bottom", labels, scene_number, for_bottom)
-        num_bottom_columns = num_columns * self.bottom.network.top_context.scale
-        with Progress(transient=True) as progress:
-            name = escape(f"sound of {self.classes[label]}")
-            bottom_columns = progress.track(bottom_columns, num_bottom_columns, description=name)
-            pieces = self.vqvae.decode_columns(for_decoder, bottom_columns)
-            waveform = torch.cat(list(self.vqvae.spectrogram.invert_pieces(pieces, self.num_iterations)), dim=1)
-        waveform = waveform / waveform.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
-        return waveform[:, :num_samples]
-
-    def _columns(
-        self, level: str, labels: Tensor, scene_number: int, top_columns: Iterator[Tensor] | None = None
-    ) -> Iterator[Tensor]:
-        seeds = [
-            int(np.random.SeedSequence([self.seed + variant, scene_number, LEVELS[level]]).generate_state(1)[0])
-            for variant in range(len(labels))
-        ]
-        return stream_columns(getattr(self, level).network, labels, seeds, self.sampling, top_columns)
-
-    def _fade(self, sound: Tensor) -> Tensor:
-        length = min(round(self.fade_s * self.geometry.sample_rate_hz), sound.shape[1] // 2)
-        ramp = torch.linspace(0, 1, length)
-        sound[:, :length] *= ramp
-        sound[:, sound.shape[1] - length :] *= ramp.flip(0)
-        return sound
+        seeds = [self.seed + variant for variant in range(self.num_variants)]
+        activity = sight.activity if self.sync == "activity" else None
+        sound = SceneSound(self.make_voice(), seeds, activity, self.fade_s, self.ambience_db)
+        paths = [folder / f"{seed}.wav" for seed in seeds]
+        with ExitStack() as files:
+            stems = [
+                files.enter_context(soundfile.SoundFile(path, "w", rate, channels=1, subtype="FLOAT")) for path in paths
+            ]
+            for number, scene in enumerate(scenes):
+                start, end = round(scene.start_s * rate), round(min(scene.end_s, duration_s) * rate)
+                for variant, samples in sound.pieces(number, scene, start, end - start):
+                    stems[variant].write(samples)
+        return [VariantSound(seed, path, calls) for seed, path, calls in zip(seeds, paths, sound.placed_s, strict=True)]
 
     def _describe(self, name: str, scene: Scene) -> str:
         span = f"{name}: {scene.start_s:.2f} to {scene.end_s:.2f} s"
         if scene.label is not None:
             return f"{span}: {self.classes[scene.label]} ({scene.confidence:.2f})"
         likeliest = self.classes[scene.likeliest]
-        return f"{span}: silence, no class reaches {self.threshold} (likeliest: {likeliest}, {scene.confidence:.2f})"
-
-
-def check_fit(systems: dict[str, System], paths: dict[str, str]) -> None:
-    """Check that four trained systems belong together.
-
-    Args:
-        systems: `vqvae`, `top`, `bottom` and `classifier`.
-        paths: of their checkpoints, for the message.
-
-    Raises:
-        ValueError: naming both files and both values, where the class lists or the geometries differ, or where a prior
-            was trained on the codes of another VQ-VAE.
-    """
-    vqvae = systems["vqvae"]
-    codebooks = fingerprint(vqvae.codebooks())
-    expected = {"classes": vqvae.facts["classes"], "geometry": vqvae.geometry.as_dict(), "codebooks": codebooks}
-    needed = {"top": list(expected), "bottom": list(expected), "classifier": ["classes"]}
-    for name, facts in needed.items():
-        for fact in facts:
-            found = systems[name].facts.get(fact)
-            if found != expected[fact]:
-                raise ValueError(
-                    f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
-                    f"in {paths[name]}. Move {Path(paths[name]).parent} away and run: "
-                    f"python cli.py fit --config {name}.yaml"
-                )
+        is_allowed = self.allowed_classes is None or likeliest in self.allowed_classes
+        why = f"no class reaches {self.threshold}" if is_allowed else f"{likeliest} is not among the allowed classes"
+        return f"{span}: silence, {why} (likeliest: {likeliest}, {scene.confidence:.2f})"

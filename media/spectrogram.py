@@ -1,12 +1,17 @@
 """From waveforms to the pictures that the models see, and back."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+import numpy as np
+import soundfile
 import torch
 from torch import Tensor, nn
 
 from media.geometry import Geometry
 from media.griffin_lim import griffin_lim, invert_pieces, random_phase
+
+FRAMES_AT_ONCE = 4096
 
 
 class Spectrogram(nn.Module):
@@ -74,3 +79,25 @@ class Spectrogram(nn.Module):
         """
         magnitudes = (self.magnitude(piece)[:, 0] for piece in pieces)
         yield from invert_pieces(magnitudes, self.geometry.hop_samples, num_iterations, momentum, seed)
+
+
+@torch.no_grad()
+def spectrogram_of_file(path: Path, geometry: Geometry, max_columns: int = 1500) -> np.ndarray:
+    """The spectrogram (bins, columns) in [-1, 1] of a sound file of the geometry's rate, in bounded memory.
+
+    Where it has more than `max_columns` frames, each column is the loudest of several.
+    """
+    spectrogram, hop = Spectrogram(geometry), geometry.hop_samples
+    columns = []
+    with soundfile.SoundFile(path) as file:
+        num_frames = len(file) // hop + 1
+        size = -(-num_frames // max_columns)
+        block = size * -(-FRAMES_AT_ONCE // size)
+        context = -(-geometry.n_fft // hop)
+        for first in range(0, num_frames, block):
+            start = max(0, first - context)
+            file.seek(start * hop)
+            waveform = file.read((first + block + context - start) * hop, dtype="float32")
+            picture = spectrogram(torch.from_numpy(waveform))[0, :, first - start :][:, :block]
+            columns += [part.amax(dim=1) for part in picture.split(size, dim=1)]
+    return torch.stack(columns, dim=1)[:, :max_columns].numpy()

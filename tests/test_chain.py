@@ -65,7 +65,7 @@ def test_a_photo_gives_a_wav_and_the_same_seed_the_same_sound(chain: Path, tmp_p
         options = ["--data.inputs", str(photo), "--predictions.output_dir", str(tmp_path / folder)]
         run_cli(chain, "predict", "video2audio", *options, "--model.num_variants", "2", "--model.seed", "7")
     names = {path.name for path in (tmp_path / "first").glob("*.wav")}
-    assert names == {f"{photo.stem}.wav", f"{photo.stem}_2.wav"}
+    assert names == {f"{photo.stem}.wav", f"{photo.stem}_v2.wav"}
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 

@@ -3,12 +3,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torch import nn
 
 from lightning_modules import VideoToAudio
-from lightning_modules.checkpoint import fingerprint
-from lightning_modules.video_to_audio import check_fit
+from lightning_modules.predictions import FailedPrediction
+from lightning_modules.video_prediction import VideoPrediction
+from lightning_modules.voice import Voice
+from media.activity import Activity, ActivityMeter
+from media.calls import CutCall
 from media.scenes import Scene
 from tests.lightning_modules.tiny import (
     CLASSES,
@@ -38,8 +42,9 @@ SYSTEMS = {
 class ColourSense(nn.Module):
     """Red is class 0, green is class 1, grey may be either."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return 8 * images.mean(dim=(2, 3))[:, :2]
+    def locate(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        places = 8 * images[:, :2, ::4, ::4]
+        return places.mean(dim=(2, 3)), places
 
 
 SYSTEMS["classifier"].network = ColourSense()
@@ -47,19 +52,20 @@ SYSTEMS["classifier"].facts = {"classes": CLASSES, "image_size": 16}
 
 
 class ColourClip:
-    """A clip of plain colours, four frames a second, in batches of three."""
+    """Plain colours, each for a quarter of a second, in which a square jumps at given frames."""
 
-    path = Path("clip.mp4")
+    path, name, frames_per_second = Path("clip.mp4"), "clip", 4.0
 
     def __init__(self, *colours, duration_s: float | None = None, is_photo: bool = False) -> None:
         self.colours = colours
         self.duration_s = None if is_photo else duration_s or 0.25 * len(colours)
 
-    def image_batches(self, image_size: int):
-        for start in range(0, len(self.colours), 3):
-            colours = torch.tensor(self.colours[start : start + 3])
-            times_s = [0.25 * (start + i) for i in range(len(colours))]
-            yield times_s, colours[:, :, None, None].expand(-1, -1, image_size, image_size)
+    def frames(self, max_side: int):
+        for number, colour in enumerate(self.colours):
+            yield number / self.frames_per_second, np.full((24, 32, 3), np.array(colour) * 255, np.uint8)
+
+    def image(self, frame: np.ndarray, image_size: int) -> torch.Tensor:
+        return torch.from_numpy(frame[:image_size, :image_size]).movedim(-1, 0) / 255
 
 
 def composite(**options) -> VideoToAudio:
@@ -67,12 +73,16 @@ def composite(**options) -> VideoToAudio:
     for name, system in SYSTEMS.items():
         setattr(model, name, system)
     model.classes, model.geometry = CLASSES, GEOMETRY
+    model.fingerprints = dict.fromkeys(SYSTEMS, "0123")
     return model
 
 
 @torch.no_grad()
-def predict(clip, **options) -> list:
-    return composite(**options).predict_step(clip, 0)
+def predict(clip, **options) -> tuple[VideoPrediction, list[torch.Tensor]]:
+    """The prediction, and the waveform of each variant."""
+    (prediction,) = composite(**options).predict_step(clip, 0)
+    assert isinstance(prediction, VideoPrediction), prediction
+    return prediction, [torch.from_numpy(soundfile.read(v.stem, dtype="float32")[0]) for v in prediction.variants]
 
 
 def is_silent(waveform: torch.Tensor) -> bool:
@@ -81,38 +91,52 @@ def is_silent(waveform: torch.Tensor) -> bool:
 
 @pytest.mark.parametrize("duration_s", [0.05, 0.25, 0.2481, 0.8])
 def test_the_sound_is_exactly_as_long_as_the_picture(duration_s):
-    (prediction,) = predict(ColourClip(RED, duration_s=duration_s))
-    assert prediction.waveform.shape == (round(duration_s * RATE),)
+    prediction, (waveform,) = predict(ColourClip(RED, duration_s=duration_s))
+    assert waveform.shape == (round(duration_s * RATE),)
     assert prediction.scenes == [(0.0, duration_s, "cat")]
-    assert not is_silent(prediction.waveform)
-    assert prediction.waveform.abs().max() <= 1
+    assert not is_silent(waveform)
 
 
 def test_a_video_longer_than_a_window_has_sound_to_its_end():
     assert GEOMETRY.window_s < 0.25
-    (prediction,) = predict(ColourClip(*[GREEN] * 4))
-    chunks = prediction.waveform[: 4 * 2000].view(16, 500)
+    prediction, (waveform,) = predict(ColourClip(*[GREEN] * 4))
+    chunks = waveform[: 4 * 2000].view(16, 500)
     assert (chunks.abs().amax(dim=1) > 1e-3).all()
     assert prediction.scenes == [(0.0, 1.0, "dog")]
 
 
 def test_where_nothing_known_is_seen_there_is_silence():
-    (prediction,) = predict(ColourClip(*[RED] * 3, *[GREY] * 3, *[GREEN] * 3))
+    prediction, (waveform,) = predict(ColourClip(*[RED] * 3, *[GREY] * 3, *[GREEN] * 3))
     assert [label for *_, label in prediction.scenes] == ["cat", "silence", "dog"]
-    cat, silence, dog = prediction.waveform.chunk(3)
+    cat, silence, dog = waveform.chunk(3)
     assert is_silent(silence)
     assert not is_silent(cat)
     assert not is_silent(dog)
-    (prediction,) = predict(ColourClip(RED, RED), threshold=1.01)
-    assert is_silent(prediction.waveform)
+    assert is_silent(predict(ColourClip(RED, RED), threshold=1.01)[1][0])
+
+
+def test_or_there_is_ambience_at_its_level():
+    clip = ColourClip(*[RED] * 3, *[GREY] * 5)
+    _, (waveform,) = predict(clip, ambience_db=-40.0, fade_s=0.0)
+    level_db = 20 * waveform[6000:].square().mean().sqrt().log10()
+    assert level_db == pytest.approx(-40, abs=1)
+    assert torch.equal(waveform[:6000], predict(clip, fade_s=0.0)[1][0][:6000])
+
+
+def test_only_allowed_classes_are_heard():
+    prediction, (waveform,) = predict(ColourClip(*[RED] * 3, *[GREEN] * 3), classes=["dog"])
+    assert [label for *_, label in prediction.scenes] == ["silence", "dog"]
+    assert is_silent(waveform[:6000])
+    assert not is_silent(waveform[6000:])
 
 
 def test_scenes_fade_in_and_out():
-    (prediction,) = predict(ColourClip(*[RED] * 3, *[GREEN] * 3), fade_s=0.1)
-    (unfaded,) = predict(ColourClip(*[RED] * 3, *[GREEN] * 3), fade_s=0.0)
+    clip = ColourClip(*[RED] * 3, *[GREEN] * 3)
+    _, (waveform,) = predict(clip, fade_s=0.1)
+    _, (unfaded,) = predict(clip, fade_s=0.0)
     cut, fade = 6000, 800
     for start in (0, cut):
-        scene, whole = (p.waveform[start : start + cut] for p in (prediction, unfaded))
+        scene, whole = (samples[start : start + cut] for samples in (waveform, unfaded))
         assert scene[0] == scene[-1] == 0
         torch.testing.assert_close(scene[fade:-fade], whole[fade:-fade])
         torch.testing.assert_close(scene[:fade], whole[:fade] * torch.linspace(0, 1, fade))
@@ -120,86 +144,92 @@ def test_scenes_fade_in_and_out():
 
 
 def test_a_fade_fits_into_the_shortest_scene():
-    (prediction,) = predict(ColourClip(RED, duration_s=0.005), fade_s=0.1)
-    assert prediction.waveform.shape == (40,)
+    assert predict(ColourClip(RED, duration_s=0.005), fade_s=0.1)[1][0].shape == (40,)
 
 
 def test_the_same_seed_gives_the_same_sound_and_another_seed_another():
     clip = ColourClip(RED, RED)
-    first, again, other = (predict(clip, seed=seed)[0].waveform for seed in (1, 1, 2))
+    first, again, other = (predict(clip, seed=seed)[1][0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other, atol=1e-3)
 
 
 def test_scenes_of_one_class_sound_different():
-    (prediction,) = predict(ColourClip(*[RED] * 3, *[GREY] * 3, *[RED] * 3))
-    first, _, second = prediction.waveform.chunk(3)
+    _, (waveform,) = predict(ColourClip(*[RED] * 3, *[GREY] * 3, *[RED] * 3))
+    first, _, second = waveform.chunk(3)
     assert not torch.allclose(first, second, atol=1e-3)
 
 
-def test_a_variant_of_a_batch_is_the_single_run_with_its_seed():
+@pytest.mark.parametrize("onsets_s", [[], [0.1, 0.3]])
+def test_a_variant_of_a_batch_is_the_single_run_with_its_seed(onsets_s, monkeypatch):
+    see_onsets(monkeypatch, onsets_s)
     clip = ColourClip(RED, RED)
-    variants = predict(clip, seed=5, num_variants=3)
-    assert [(p.variant, p.seed) for p in variants] == [(0, 5), (1, 6), (2, 7)]
-    for prediction in variants:
-        (single,) = predict(clip, seed=prediction.seed)
-        torch.testing.assert_close(prediction.waveform, single.waveform, atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(prediction.spectrogram, single.spectrogram, atol=1e-2, rtol=1e-2)
+    prediction, waveforms = predict(clip, seed=5, num_variants=3)
+    assert [variant.seed for variant in prediction.variants] == [5, 6, 7]
+    for variant, waveform in zip(prediction.variants, waveforms, strict=True):
+        single, (alone,) = predict(clip, seed=variant.seed)
+        torch.testing.assert_close(waveform, alone, atol=1e-4, rtol=1e-3)
+        assert single.variants[0].calls_s == variant.calls_s
+        assert len(variant.calls_s) == len(onsets_s)
+
+
+def see_onsets(monkeypatch, onsets_s: list[float], cuts_s: list[float] = ()) -> None:
+    """Something happens at these times, whatever is seen; and the voice has two calls."""
+
+    def finish(meter) -> Activity:
+        times_s = np.arange(4) / 4
+        return Activity(times_s, np.zeros(4), np.array(onsets_s), np.ones(len(onsets_s)), np.array(cuts_s))
+
+    def calls(voice, label, seeds):
+        tone = np.sin(np.arange(800) / (3 + label)).astype(np.float32)
+        return [[CutCall(tone, 80, 20.0), CutCall(-tone, 80, 15.0)] for _ in seeds]
+
+    monkeypatch.setattr(ActivityMeter, "finish", finish)
+    monkeypatch.setattr(Voice, "calls", calls)
+
+
+def test_calls_are_placed_where_something_happens(monkeypatch):
+    see_onsets(monkeypatch, [0.2, 0.6])
+    prediction, (waveform,) = predict(ColourClip(*[RED] * 4))
+    assert prediction.variants[0].calls_s == [pytest.approx((0.19, 0.29)), pytest.approx((0.59, 0.69))]
+    loud = waveform.view(-1, 80).abs().amax(dim=1) > 0.1
+    assert loud.nonzero()[:, 0].tolist() == [*range(19, 29), *range(59, 69)]
+    assert not is_silent(predict(ColourClip(*[RED] * 4), sync="none")[1][0][:800])
+
+
+def test_no_sound_bleeds_over_a_cut(monkeypatch):
+    see_onsets(monkeypatch, [0.45], cuts_s=[0.5])
+    prediction, (waveform,) = predict(ColourClip(*[RED] * 2, *[GREY] * 2), min_scene_s=0.0)
+    assert prediction.scenes == [(0.0, 0.5, "cat"), (0.5, 1.0, "silence")]
+    assert not is_silent(waveform[3600:4000])
+    assert is_silent(waveform[4000:])
 
 
 def test_a_photo_gets_one_window_or_what_is_asked_for():
-    (prediction,) = predict(ColourClip(RED, is_photo=True))
+    prediction, (waveform,) = predict(ColourClip(RED, is_photo=True))
     assert prediction.is_photo
-    assert len(prediction.waveform) == GEOMETRY.window_samples
-    assert len(predict(ColourClip(RED, is_photo=True), photo_s=0.6)[0].waveform) == 4800
+    assert len(waveform) == GEOMETRY.window_samples
+    assert len(predict(ColourClip(RED, is_photo=True), photo_s=0.6)[1][0]) == 4800
 
 
-def test_every_frame_is_looked_at_once_and_in_order():
-    times_s, probabilities = composite().look(ColourClip(RED, GREEN, GREEN, RED, RED))
-    assert np.allclose(times_s, 0.25 * np.arange(5))
-    assert probabilities.argmax(axis=1).tolist() == [0, 1, 1, 0, 0]
-    assert np.allclose(probabilities[:, :2].sum(axis=1), 1)
+def test_what_cannot_be_read_is_told_of():
+    class Damaged(ColourClip):
+        def frames(self, max_side: int):
+            raise ValueError("clip.mp4 is damaged.")
+
+    (failed,) = composite().predict_step(Damaged(RED), 0)
+    assert failed == FailedPrediction(Path("clip.mp4"), "clip", "clip.mp4 is damaged.")
+    unreadable = SimpleNamespace(path=Path("clip.mp4"), name="clip", reason="It is no video.")
+    assert composite().predict_step(unreadable, 0) == [FailedPrediction(Path("clip.mp4"), "clip", "It is no video.")]
 
 
 def test_a_scenes_description_names_the_class_or_the_likeliest_one():
     model = composite()
     assert model._describe("a.mp4", Scene(0, 1.5, 1, 0.93, 1)) == "a.mp4: 0.00 to 1.50 s: dog (0.93)"
     described = model._describe("a.mp4", Scene(0, 1.5, None, 0.41, 0))
-    assert "silence" in described
-    assert "likeliest: cat, 0.41" in described
-
-
-PATHS = {name: f"{name}.ckpt" for name in SYSTEMS}
-
-
-def matching(**changes: dict) -> dict:
-    """Four systems that fit, but for the changed facts of some."""
-    facts = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": fingerprint(VQVAE.codebooks())}
-    systems = {name: SimpleNamespace(facts=facts | changes.get(name, {})) for name in ("top", "bottom", "classifier")}
-    return systems | {"vqvae": VQVAE}
-
-
-def test_systems_that_belong_together_fit():
-    check_fit(matching(), PATHS)
-    check_fit(matching(classifier={"geometry": None, "codebooks": None}), PATHS)
-
-
-@pytest.mark.parametrize(
-    ("name", "fact", "value"),
-    [
-        *[(name, "classes", ["cat", "cow"]) for name in ("top", "bottom", "classifier")],
-        *[(name, "classes", ["dog", "cat"]) for name in ("top", "classifier")],
-        *[(name, "geometry", GEOMETRY.as_dict() | {"hop_samples": 63}) for name in ("top", "bottom")],
-        *[(name, "codebooks", "0123456789abcdef") for name in ("top", "bottom")],
-        ("top", "codebooks", None),
-    ],
-)
-def test_a_system_that_does_not_fit_is_refused_with_both_values_and_files(name, fact, value):
-    with pytest.raises(ValueError, match=f"{fact} is .*vqvae.ckpt, and .*{name}.ckpt.*--config {name}.yaml") as error:
-        check_fit(matching(**{name: {fact: value}}), PATHS)
-    expected = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": fingerprint(VQVAE.codebooks())}
-    assert str(expected[fact]) in str(error.value)
-    assert str(value) in str(error.value)
+    assert "silence, no class reaches 0.6 (likeliest: cat, 0.41)" in described
+    described = composite(classes=["dog"])._describe("a.mp4", Scene(0, 1.5, None, 0.9, 0))
+    assert "cat is not among the allowed classes" in described
 
 
 def test_it_is_built_from_four_checkpoints_alone(tmp_path):
@@ -216,9 +246,9 @@ def test_it_is_built_from_four_checkpoints_alone(tmp_path):
     model = VideoToAudio(**paths, num_iterations=2, threshold=0.0).eval()
     model.setup("predict")
     assert (model.classes, model.geometry) == (CLASSES, GEOMETRY)
-    with torch.no_grad():
-        (prediction,) = model.predict_step(ColourClip(RED), 0)
-    assert len(prediction.waveform) == 2000
+    assert model.settings()["checkpoints"].keys() == paths.keys()
+    with pytest.raises(ValueError, match="do not know cow; they know cat, dog"):
+        VideoToAudio(**paths, classes=["cow"]).setup("predict")
 
     other = tmp_path / "other.ckpt"
     fitted(tiny_top(), code_data(fitted_vqvae(seed=3))).save_checkpoint(other)

@@ -1,0 +1,106 @@
+"""The sound of one scene after the other."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_modules.voice import Voice
+from media.activity import Activity
+from media.ambience import Ambience
+from media.arranging import arranged, plan_calls
+from media.calls import CutCall
+from media.scenes import Scene
+
+AMBIENCE, CALLS = 1, 2  # sources of chance beside the scenes' own
+
+
+class SceneSound:
+    """Lays out the sound of scenes, which come in order of time, for several variants at once.
+
+    Args:
+        voice: makes the sound.
+        seeds: of the variants.
+        activity: calls are placed at its onsets; None lets all sound run on.
+        fade_s: at both ends of a scene, so that nothing is heard over a cut.
+        ambience_db: see `VideoToAudio`.
+
+    Attributes:
+        placed_s: for each variant, start and end in seconds of every call that was placed.
+    """
+
+    def __init__(
+        self, voice: Voice, seeds: list[int], activity: Activity | None, fade_s: float, ambience_db: float | None
+    ) -> None:
+        self.voice, self.seeds, self.activity, self.fade_s = voice, seeds, activity, fade_s
+        self.rate = voice.geometry.sample_rate_hz
+        self.placed_s: list[list[tuple[float, float]]] = [[] for _ in seeds]
+        self._calls: dict[int, list[list[CutCall]]] = {}
+        self._ambiences = ambience_db is not None and [
+            Ambience(ambience_db, np.random.default_rng([seed, AMBIENCE])) for seed in seeds
+        ]
+
+    def pieces(self, number: int, scene: Scene, start: int, num_samples: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Number of a variant and its next samples, until each variant has all of the scene's.
+
+        Args:
+            number: of the scene.
+            scene: tells the class.
+            start: first sample of the scene, from the beginning of the clip.
+            num_samples: of the scene.
+        """
+        variants = range(len(self.seeds))
+        if num_samples <= 0:
+            return
+        if scene.label is None:
+            for variant in variants:
+                yield from ((variant, piece) for piece in self._faded(self._quiet(variant, num_samples), num_samples))
+            return
+        onsets_s, strengths = self._onsets(start, num_samples)
+        calls = self._calls_of(scene.label) if len(onsets_s) else [[] for _ in variants]
+        if self.activity is not None and not all(calls):
+            why = "its sound has no single calls" if len(onsets_s) else "nothing sudden happens"
+            rank_zero_info(f"{scene.start_s:.2f} to {scene.end_s:.2f} s: {why}, so the sound runs on")
+        for variant in variants:
+            if calls[variant]:
+                seed = np.random.SeedSequence([self.seeds[variant], CALLS, number]).generate_state(1)[0]
+                plan = plan_calls(calls[variant], onsets_s, strengths, num_samples, self.rate, int(seed))
+                self.placed_s[variant] += [
+                    ((start + placed.start_sample) / self.rate, (start + placed.end_sample) / self.rate)
+                    for placed in plan
+                ]
+                yield from ((variant, block) for block in arranged(calls[variant], plan, num_samples, self.rate))
+        if running_on := [variant for variant in variants if not calls[variant]]:
+            sound = self.voice.sound(
+                scene.label, [(self.seeds[variant], number) for variant in running_on], num_samples
+            )
+            for piece in self._faded(sound, num_samples):
+                yield from zip(running_on, piece, strict=True)
+
+    def _onsets(self, start: int, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds from the start of the scene, and strengths, of the onsets in it."""
+        if self.activity is None:
+            return np.zeros(0), np.zeros(0)
+        onsets_s = self.activity.onsets_s - start / self.rate
+        is_inside = (onsets_s >= 0) & (onsets_s < num_samples / self.rate)
+        return onsets_s[is_inside], self.activity.strengths[is_inside]
+
+    def _calls_of(self, label: int) -> list[list[CutCall]]:
+        if label not in self._calls:
+            self._calls[label] = self.voice.calls(label, self.seeds)
+        return self._calls[label]
+
+    def _quiet(self, variant: int, num_samples: int) -> Iterator[np.ndarray]:
+        for begin in range(0, num_samples, self.rate):
+            length = min(self.rate, num_samples - begin)
+            yield self._ambiences[variant].noise(length) if self._ambiences else np.zeros(length, np.float32)
+
+    def _faded(self, pieces: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+        """Pieces (..., samples) of a scene, faded in at its begin and out at its end."""
+        num_faded = min(round(self.fade_s * self.rate), num_samples // 2)
+        begin = 0
+        for piece in pieces:
+            places = np.arange(begin, begin + piece.shape[-1])
+            to_an_end = np.minimum(places, num_samples - 1 - places)
+            yield piece * np.clip(to_an_end / (num_faded - 1), 0, 1).astype(np.float32) if num_faded > 1 else piece
+            begin += piece.shape[-1]

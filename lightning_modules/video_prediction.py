@@ -1,0 +1,202 @@
+"""What the composite gives for a video or a photo, and how it is stored."""
+
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_modules.looking import Sight
+from media.animation import encode_picture
+from media.geometry import Geometry
+from media.mixing import Levels, Mix, Mixing
+from media.mux import mux_sound, output_suffix
+from media.pictures import draw_film, write_png
+from media.report import Report, ReportVariant, write_report
+from media.sound_streams import write_sound, write_stem
+from media.spectrogram import spectrogram_of_file
+from media.video_files import probe_video
+
+NUM_FRAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class VariantSound:
+    """One generated sound.
+
+    Attributes:
+        seed: that it was drawn from.
+        stem: a mono WAV file as long as the picture, not yet mixed.
+        calls_s: start and end in seconds of the calls that were placed.
+    """
+
+    seed: int
+    stem: Path
+    calls_s: list[tuple[float, float]]
+
+
+class TemporaryFolder:
+    """A folder that vanishes with the last reference to this object, whether anything was stored from it or not."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="video2audio-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
+class VideoPrediction:
+    """A video, or a photo, and the sounds that were made for it.
+
+    Attributes:
+        path: of the input, which is never touched.
+        name: of the outputs, without suffix.
+        scenes: start and end in seconds, and the class's name or `silence`.
+        seconds: spent on each stage so far.
+        folder: holds the stems.
+    """
+
+    path: Path
+    name: str
+    duration_s: float
+    is_photo: bool
+    variants: list[VariantSound]
+    scenes: list[tuple[float, float, str]]
+    sight: Sight
+    classes: list[str]
+    geometry: Geometry
+    mixing: Mixing
+    settings: dict[str, Any]
+    checkpoints: dict[str, tuple[str, str]]
+    seconds: dict[str, float]
+    folder: TemporaryFolder
+
+    def __post_init__(self) -> None:
+        self._picture = self.path
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Writes for each variant the video with its new sound (of a photo a WAV file), its stem where one is wished
+        and a picture of it, and one report for all. The video's packets are copied; only a GIF is encoded anew.
+
+        Raises:
+            OSError, ValueError: where an output cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.path.suffix.lower() == ".gif":
+            self._picture = self.folder.path / "picture.mp4"
+            encode_picture(self.path, self._picture)
+        shown: list[ReportVariant] = []
+        loudness: dict[str, str] = {}
+        for output, variant in zip(self.outputs(folder), self.variants, strict=True):
+            with timed(self.seconds, "mix and write"):
+                levels = self._write_sound(variant, output)
+            if self.mixing.stem != "none":
+                stem = output.with_name(f"{output.stem}_stem.{self.mixing.stem}")
+                write_stem(variant.stem, stem, comment=f"seed={variant.seed}")
+            with timed(self.seconds, "draw"):
+                spectrogram = spectrogram_of_file(variant.stem, self.geometry)
+                frames = [frame for _, frame in self.sight.film]
+                every = max(1, len(frames) // NUM_FRAMES_SHOWN)
+                film = draw_film(frames[::every], spectrogram, self.scenes, self.geometry.sample_rate_hz)
+                write_png(output.with_name(f"{output.stem}_spectrogram.png"), film)
+            loudness |= {f"seed {variant.seed}: {name}": value for name, value in described(levels).items()}
+            shown.append(
+                ReportVariant(
+                    seed=variant.seed,
+                    output=Path(output.name),
+                    sound=output,
+                    spectrogram=spectrogram,
+                    highest_hz=self.geometry.sample_rate_hz / 2,
+                    calls=variant.calls_s,
+                )
+            )
+        report = folder / f"{self.name}.html"
+        write_report(self._report(shown, loudness), report)
+        return {
+            "output": str(folder / shown[0].output),
+            "report": str(report),
+            "scenes": ", ".join(f"{start:.1f}-{end:.1f} s {label}" for start, end, label in self.scenes),
+        }
+
+    def outputs(self, folder: Path) -> list[Path]:
+        """Where the variants are written."""
+        suffix = ".wav" if self.is_photo else output_suffix(self._picture)
+        return [
+            folder / f"{self.name}{f'_v{number}' if number > 1 else ''}{suffix}"
+            for number in range(1, len(self.variants) + 1)
+        ]
+
+    def _write_sound(self, variant: VariantSound, output: Path) -> Levels:
+        rate = self.mixing.sample_rate_hz
+        if self.is_photo:
+            mix = Mix(variant.stem, self.mixing, self.duration_s)
+            write_sound(output, mix.blocks(), rate, comment=f"seed={variant.seed}")
+        else:
+            mix = Mix(variant.stem, self.mixing, self.duration_s, self._picture, output)
+            tags = {"comment": f"seed={variant.seed}"}
+            mux_sound(self._picture, mix.blocks(), rate, output, tags, self.mixing.bit_rate)
+        return mix.levels
+
+    def _report(self, variants: list[ReportVariant], loudness: dict[str, str]) -> Report:
+        facts = {"length": f"{self.duration_s:.2f} s"}
+        if not self.is_photo:
+            info = probe_video(self.path)
+            facts |= {
+                "size": f"{info.width} × {info.height}",
+                "frames a second": f"{info.frames_per_second:.4g}",
+                "own sound": "yes" if info.has_sound else "none",
+            }
+        return Report(
+            path=self.path,
+            facts=facts,
+            variants=variants,
+            frames=self.sight.film,
+            duration_s=self.duration_s,
+            is_photo=self.is_photo,
+            class_times_s=self.sight.times_s,
+            class_probabilities=self.sight.probabilities,
+            classes=self.classes,
+            allowed=self.settings["classes"],
+            threshold=self.settings["threshold"],
+            scenes=self.scenes,
+            activity=self.sight.activity,
+            settings=in_words(self.settings),
+            checkpoints=self.checkpoints,
+            loudness=loudness,
+            seconds_per_stage=self.seconds,
+        )
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Adds the time that is spent inside to a stage's."""
+    began_at = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - began_at
+
+
+def described(levels: Levels) -> dict[str, str]:
+    """What was found and what was made of it, in words."""
+    sounds = {"generated": levels.stem, "own sound": levels.original, "result": levels.mixed}
+    told = {
+        name: f"{level.integrated_lufs:.1f} LUFS, true peak {level.true_peak_dbtp:.1f} dBTP"
+        for name, level in sounds.items()
+        if level is not None
+    }
+    return told | ({"remark": levels.remark} if levels.remark else {})
+
+
+def in_words(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as one level of names and words, but for the checkpoints."""
+    words: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            words |= in_words(value, f"{prefix}{name}.") if name != "checkpoints" else {}
+        elif isinstance(value, list):
+            words[prefix + name] = ", ".join(map(str, value))
+        else:
+            words[prefix + name] = "none" if value is None else str(value)
+    return words

@@ -1,0 +1,89 @@
+"""Sound of a class, drawn from the three models that make it."""
+
+from collections.abc import Iterator
+from itertools import islice, tee
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from torch import Tensor
+
+from lightning_modules.prior import BottomPrior, TopPrior
+from lightning_modules.vqvae import VQVAE
+from media.calls import CallPool, CutCall
+from networks import Sampling, stream_columns
+
+LEVELS = {"top": 0, "bottom": 1}
+WINDOWS_AT_ONCE = 4
+MAX_WINDOWS = 12
+
+
+class Voice:
+    """Draws codes, decodes and inverts them, for several seeds in one batch; each seed sounds as it does alone.
+
+    Args:
+        vqvae, top, bottom: fitted, belonging together, on the device that is to be used.
+        sampling: of both priors.
+        num_iterations: of Griffin-Lim.
+    """
+
+    def __init__(
+        self, vqvae: VQVAE, top: TopPrior, bottom: BottomPrior, sampling: Sampling, num_iterations: int
+    ) -> None:
+        self.vqvae, self.priors = vqvae, {"top": top.network, "bottom": bottom.network}
+        self.sampling, self.num_iterations = sampling, num_iterations
+        self.geometry = vqvae.geometry
+
+    @torch.inference_mode()
+    def sound(self, label: int, seeds: list[tuple[int, ...]], num_samples: int) -> Iterator[np.ndarray]:
+        """Sound without a pause, in constant memory.
+
+        Args:
+            label: the class.
+            seeds: numbers that a row's randomness comes from, one tuple a row.
+            num_samples: of each row.
+
+        Yields:
+            float32 (rows, samples), together `num_samples`.
+        """
+        num_columns = self.geometry.top_columns_of(num_samples)
+        labels = torch.full((len(seeds),), label, device=self.vqvae.device)
+        for_bottom, for_decoder = tee(islice(self._columns("top", labels, seeds), num_columns))
+        bottom_columns = self._columns("bottom", labels, seeds, for_bottom)
+        num_bottom_columns = num_columns * self.priors["bottom"].top_context.scale
+        with Progress(transient=True) as progress:
+            bottom_columns = progress.track(bottom_columns, num_bottom_columns, description="sampling codes")
+            pieces = self.vqvae.decode_columns(for_decoder, bottom_columns)
+            num_left = num_samples
+            for piece in self.vqvae.spectrogram.invert_pieces(pieces, self.num_iterations):
+                piece = piece[:, :num_left].cpu().float().numpy()
+                num_left -= piece.shape[1]
+                yield piece
+
+    def calls(self, label: int, seeds: list[int]) -> list[list[CutCall]]:
+        """Single calls of a class, those that stand out most first; none for a seed whose sound has no calls.
+
+        Windows are drawn, several at once, until every seed has calls to choose from, or has had its share.
+        """
+        pools = [CallPool(self.geometry.sample_rate_hz, max_s=MAX_WINDOWS * self.geometry.window_s) for _ in seeds]
+        num_windows = 0
+        while not all(pool.is_enough for pool in pools):
+            windows = range(num_windows, num_windows + WINDOWS_AT_ONCE)
+            rows = [(seed, label, window) for seed in seeds for window in windows]
+            sound = np.concatenate(list(self.sound(label, rows, self.geometry.window_samples)), axis=1)
+            for pool, part in zip(pools, np.split(sound, len(seeds)), strict=True):
+                if not pool.is_enough:  # so that a seed gets the same calls alone
+                    for window in part:
+                        pool.add(window)
+            num_windows += WINDOWS_AT_ONCE
+        return [pool.best() for pool in pools]
+
+    def _columns(
+        self,
+        level: str,
+        labels: Tensor,
+        seeds: list[tuple[int, ...]],
+        top_columns: Iterator[Tensor] | None = None,
+    ) -> Iterator[Tensor]:
+        rows = [int(np.random.SeedSequence([*seed, LEVELS[level]]).generate_state(1)[0]) for seed in seeds]
+        return stream_columns(self.priors[level], labels, rows, self.sampling, top_columns)
