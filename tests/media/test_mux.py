@@ -70,7 +70,7 @@ CASES = {  # the file, its encoder, the times of its frames, options
     "QuickTime": ("v.mov", "mpeg4", even_times_ms(40), {}),
     "Matroska": ("v.mkv", "libx264", even_times_ms(40), {}),
     "WebM": ("v.webm", "libvpx-vp9", UNEVEN_TIMES_MS, {}),
-    "WebM without duration": ("v.webm", "libvpx", even_times_ms(40), {"container_options": {"live": "1"}}),
+    "WebM without duration": ("v.webm", "libvpx-vp9", even_times_ms(40), {"container_options": {"live": "1"}}),
     "upper case": ("v.MP4", "libx264", even_times_ms(40), {}),
 }
 
@@ -98,7 +98,7 @@ def test_the_picture_is_copied_and_the_sound_is_new(tmp_path, case, has_sound):
 
 
 @pytest.mark.parametrize("duration_s", [0.01, 0.5, 1.0, 1.5, 3.0])
-@pytest.mark.parametrize(("name", "encoder"), [("v.mp4", "libx264"), ("v.webm", "libvpx")])
+@pytest.mark.parametrize(("name", "encoder"), [("v.mp4", "libx264"), ("v.webm", "libvpx-vp9")])
 def test_the_sound_may_be_shorter_or_longer_than_the_picture(tmp_path, name, encoder, duration_s):
     video = write_video(tmp_path / name, even_times_ms(25), encoder)
     mux_sound(video, chirp(duration_s), RATE_HZ, tmp_path / f"out_{name}")
@@ -145,7 +145,7 @@ def test_a_suffix_that_does_not_tell_the_picture(tmp_path):
 
 
 def test_tags_are_kept_and_added(tmp_path):
-    for name, encoder in (("v.mp4", "libx264"), ("v.mov", "libx264"), ("v.mkv", "libx264"), ("v.webm", "libvpx")):
+    for name, encoder in (("v.mp4", "libx264"), ("v.mov", "libx264"), ("v.mkv", "libx264"), ("v.webm", "libvpx-vp9")):
         video = write_video(tmp_path / name, even_times_ms(5), encoder)
         first, second = tmp_path / f"first_{name}", tmp_path / f"second_{name}"
         mux_sound(video, chirp(0.2), RATE_HZ, first, {"title": "Mieze", "comment": "first"})

@@ -33,7 +33,7 @@ def write_film(
 ) -> Path:
     """A film of 25 frames a second; each track is float32 (channels, num_samples) at 48 kHz."""
     with av.open(path, "w") as container:
-        picture = container.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25)
+        picture = container.add_stream("libvpx-vp9" if path.suffix == ".webm" else "mpeg4", rate=25)
         picture.width, picture.height = 64, 48
         picture.codec_context.time_base = Fraction(1, 1000)
         layouts = {1: "mono", 2: "stereo", 6: "5.1"}
