@@ -14,7 +14,9 @@ from demo.photos import draw, sample_background
 
 SCENE_S = 3.0
 PAUSE_S = 0.5
-CALLS_A_S = {"cat": 0.8, "dog": 2.0}
+CALLS_A_S = {"cat": 0.8, "dog": 1.6}
+FIRST_CALL_S = 0.4
+OPENING_S, OPEN_S, CLOSING_S = 0.06, 0.2, 0.12  # of the mouth
 
 
 def make_video(path: Path, seed: int = 1, frames_per_second: int = 25, size: tuple[int, int] = (320, 240)) -> None:
@@ -49,8 +51,16 @@ def _frames(rng: np.random.Generator, frames_per_second: int, size: tuple[int, i
             yield from [room] * round(PAUSE_S * frames_per_second)
         animal = replace(sample_animal(label, rng), pose="sitting", x=0.5, y=0.42, scale=0.22, tilt_rad=0.0)
         for time_s in np.arange(round(SCENE_S * frames_per_second)) / frames_per_second:
-            mouth_open = max(0.0, np.sin(2 * np.pi * CALLS_A_S[label] * time_s))
+            mouth_open = _mouth_open(time_s, 1 / CALLS_A_S[label])
             yield draw(_moved(animal, time_s, mouth_open), room, size, mouth_open)
+
+
+def _mouth_open(time_s: float, period_s: float) -> float:
+    """From 0 to 1; it opens fast at the start of each call, as mouths do, and closes more slowly."""
+    since_s = (time_s - FIRST_CALL_S) % period_s
+    if time_s < FIRST_CALL_S:
+        return 0.0
+    return float(np.interp(since_s, np.cumsum([0, OPENING_S, OPEN_S, CLOSING_S]), [0, 1, 1, 0]))
 
 
 def _moved(animal: Animal, time_s: float, mouth_open: float) -> Animal:

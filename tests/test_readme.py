@@ -104,7 +104,8 @@ def test_any_other_command_names_what_exists(command: str) -> None:
         assert name in ("python", "python3", "ruff")
         assert name != "ruff" or args in (["check", "."], ["format", "--check", "."])
         assert name == "ruff" or (args[0], args[1]) in {
-            ("-m", module) for module in ("venv", "pip", "demo", "benchmarks", "benchmarks.perplexity", "pytest")
+            ("-m", module)
+            for module in ("venv", "pip", "demo", "benchmarks", "benchmarks.perplexity", "benchmarks.timing", "pytest")
         }
     for name in args:
         if name.startswith(("requirements", "tests/")):
