@@ -36,8 +36,8 @@ class SceneSound:
         self.rate = voice.geometry.sample_rate_hz
         self.placed_s: list[list[tuple[float, float]]] = [[] for _ in seeds]
         self._calls: dict[int, list[list[CutCall]]] = {}
-        self._ambiences = ambience_db is not None and [
-            Ambience(ambience_db, np.random.default_rng([seed, AMBIENCE])) for seed in seeds
+        self._ambiences = [
+            Ambience(ambience_db, np.random.default_rng([seed, AMBIENCE])) for seed in seeds if ambience_db is not None
         ]
 
     def pieces(self, number: int, scene: Scene, start: int, num_samples: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -149,6 +149,8 @@ class VideoPrediction:
                 "frames a second": f"{info.frames_per_second:.4g}",
                 "own sound": "yes" if info.has_sound else "none",
             }
+            if info.missing_s:
+                facts["missing at the end"] = f"{info.missing_s:.1f} s: the file breaks off"
         return Report(
             path=self.path,
             facts=facts,

@@ -8,7 +8,7 @@ import torch
 from datamodules import VideoDataModule
 from lightning_modules import VideoToAudio
 from media.mixing import Mixing
-from tests.lightning_modules.test_video_to_audio import composite
+from tests.lightning_modules.colours import composite
 from tests.media.fuzzing import run_damaged
 from tests.media.test_fuzz import sources  # noqa: F401 - a fixture
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datamodules.videos import Clip
-from tests.lightning_modules.test_video_to_audio import composite
+from tests.lightning_modules.colours import composite
 
 ROOT = Path(__file__).parents[2]
 
