@@ -1,0 +1,76 @@
+"""Drawing several candidates at once and keeping the one that is most plainly of its class."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from networks.code_grid import unflatten_codes
+from networks.prior import CodePrior
+from networks.sampling import Sampling, sample_codes, stream_columns
+
+ROWS_AT_ONCE = 8
+
+
+@torch.inference_mode()
+def class_evidence(prior: CodePrior, codes: Tensor, labels: Tensor) -> Tensor:
+    """How much likelier codes are as a sound of their class than as one of the other classes.
+
+    Why: what is common to all classes, noise and pauses, is equally likely in each of them. So the top prior itself
+    tells a plain call from a muddled sound, by one look at whole windows, before a single bottom code is drawn.
+
+    Args:
+        prior: without top context, of two classes or more, in evaluation mode.
+        codes: (batch, length) flattened codes.
+        labels: (batch,) classes.
+
+    Returns:
+        (batch,) log-odds in nats, where all classes were equally likely before.
+    """
+    likelihoods = torch.stack(
+        [
+            torch.cat([_log_likelihood(prior, rows, label) for rows in codes.split(ROWS_AT_ONCE)])
+            for label in range(prior.num_classes)
+        ],
+        dim=1,
+    )
+    is_own = F.one_hot(labels, prior.num_classes).bool()
+    return likelihoods[is_own] - likelihoods.masked_fill(is_own, -torch.inf).logsumexp(dim=1)
+
+
+@torch.inference_mode()
+def stream_best_columns(
+    prior: CodePrior, labels: Tensor, seeds: list[list[int]], sampling: Sampling
+) -> Iterator[Tensor]:
+    """`stream_columns` of a prior without top context, each row of which begins with the best of several windows.
+
+    The candidates of all rows are drawn as one batch. The one with the most `class_evidence` is kept, and goes on from
+    its own seed where more than a window is wanted. With one class, or one candidate, there is nothing to choose.
+
+    Args:
+        prior, labels, sampling: see `stream_columns`.
+        seeds: for each row one seed a candidate, as many for each row.
+
+    Yields:
+        (batch, num_rows) codes of the next column.
+    """
+    num_candidates = len(seeds[0])
+    if num_candidates == 1 or prior.num_classes == 1:
+        yield from stream_columns(prior, labels, [row[0] for row in seeds], sampling)
+        return
+    every_label = labels.repeat_interleave(num_candidates)
+    every_seed = [seed for row in seeds for seed in row]
+    windows = sample_codes(prior, every_label, prior.num_columns, every_seed, sampling)
+    evidence = class_evidence(prior, windows, every_label)
+    best = evidence.view(len(labels), num_candidates).argmax(dim=1)
+    chosen = windows.view(len(labels), num_candidates, -1)[torch.arange(len(labels), device=best.device), best]
+    yield from unflatten_codes(chosen, prior.num_rows).unbind(dim=-1)
+    chosen_seeds = [row[candidate] for row, candidate in zip(seeds, best.tolist(), strict=True)]
+    yield from islice(stream_columns(prior, labels, chosen_seeds, sampling), prior.num_columns, None)
+
+
+def _log_likelihood(prior: CodePrior, codes: Tensor, label: int) -> Tensor:
+    logits = prior(codes, torch.full((len(codes),), label, device=codes.device))
+    return -F.cross_entropy(logits.float().transpose(1, 2), codes, reduction="none").sum(dim=1)
