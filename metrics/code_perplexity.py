@@ -20,8 +20,9 @@ class CodePerplexity(Metric):
         num_codes: size of the codebook.
         num_classes: classes of the sounds.
 
-    `compute` gives a dict of scalars: `loss` (nats per code), `perplexity`, `unigram_perplexity`, `bits_gained` (per
-    code, over the unigram), `codes_in_use`, and `perplexity/<number of the class>` for classes that were seen.
+    `compute` gives a dict of scalars: `loss` (nats per code), `bits_per_code` (the same in bits), `perplexity`,
+    `unigram_perplexity`, `bits_gained` (per code, over the unigram), `codes_in_use`, and
+    `perplexity/<number of the class>` for classes that were seen.
     """
 
     full_state_update = False
@@ -45,6 +46,7 @@ class CodePerplexity(Metric):
         unigram = unigram_entropy(self.counts)
         figures = {
             "loss": loss.float(),
+            "bits_per_code": (loss / math.log(2)).float(),
             "perplexity": loss.exp().float(),
             "unigram_perplexity": unigram.exp().float(),
             "bits_gained": ((unigram - loss) / math.log(2)).float(),

@@ -29,6 +29,7 @@ def test_perplexity_is_torchmetrics_for_all_and_for_each_class():
     everything = Perplexity()
     assert figures["perplexity"] == pytest.approx(everything(logits, codes).item(), rel=1e-5)
     assert figures["loss"] == pytest.approx(math.log(figures["perplexity"]), rel=1e-5)
+    assert figures["bits_per_code"] == pytest.approx(math.log2(figures["perplexity"]), rel=1e-5)
     for label in range(NUM_CLASSES):
         own = Perplexity()
         chosen = labels == label
