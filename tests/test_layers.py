@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "cli_arguments": set(),
     "cli": {"cli_arguments", "doctor", "callbacks", "datamodules", "lightning_modules", "networks", "metrics", "media"},
 }
-ABOVE = {"demo", "doctor", "benchmarks", "tests"}
+ABOVE = {"demo", "doctor", "benchmarks", "results", "tests"}
 OWN = MAY_IMPORT.keys() | ABOVE
 
 

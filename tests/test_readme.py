@@ -104,8 +104,14 @@ def test_any_other_command_names_what_exists(command: str) -> None:
         assert name in ("python", "python3", "ruff")
         assert name != "ruff" or args in (["check", "."], ["format", "--check", "."])
         assert name == "ruff" or (args[0], args[1]) in {
-            ("-m", module)
-            for module in ("venv", "pip", "demo", "benchmarks", "benchmarks.perplexity", "benchmarks.timing", "pytest")
+            ("-m", module) for module in ("venv", "pip", "demo", "pytest", "benchmarks")
+        } | {
+            ("-m", f"{package}.{module}")
+            for package, modules in {
+                "benchmarks": ("perplexity", "timing", "inverse"),
+                "results": ("arrange", "manifest", "pictures", "cost"),
+            }.items()
+            for module in modules
         }
     for name in args:
         if name.startswith(("requirements", "tests/")):

@@ -1,0 +1,81 @@
+"""How evenly a VQ-VAE uses its codes, on sounds that it was not fitted on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from rich.progress import track
+from torch.utils.data import DataLoader
+
+from datamodules.sounds import Windows, sound_files
+from lightning_modules import VQVAE, load
+from metrics.code_usage import unigram_entropy
+
+BATCH_SIZE = 16
+TITLES = {"top": "top codes (coarse)", "bottom": "bottom codes (fine)"}
+
+
+@torch.no_grad()
+def count_codes(checkpoint: Path, root: str, cache_dir: str) -> dict[str, np.ndarray]:
+    """How often each code stands for something in the windows of the validation sounds of the checkpoint's own split.
+
+    Returns: for `top` and `bottom` the counts (num_codes,).
+
+    Raises:
+        FileNotFoundError: where the checkpoint or the data are missing.
+        ValueError: where the checkpoint is of another system.
+    """
+    vqvae = load(checkpoint, "vqvae.yaml")
+    if not isinstance(vqvae, VQVAE):
+        raise ValueError(f"{checkpoint} is a {type(vqvae).__name__}, expected a VQVAE.")
+    files = sound_files(root, cache_dir, vqvae.geometry.sample_rate_hz, vqvae.facts["split"])
+    windows = Windows([file for file in files if file.part == "val"], vqvae.geometry.window_samples)
+    counts = {level: np.zeros(vqvae.network.num_codes, int) for level in TITLES}
+    for batch in track(DataLoader(windows, BATCH_SIZE), description="Counting codes", transient=True):
+        for level, codes in zip(TITLES, vqvae.encode(batch["waveform"]), strict=True):
+            counts[level] += np.bincount(codes.flatten().numpy(), minlength=len(counts[level]))
+    return counts
+
+
+def draw_codes(counts: dict[str, Sequence[int]]) -> Figure:
+    """The share of each code, the most frequent first, beside the share that all would have if used alike."""
+    figure = Figure(figsize=(8, 2.9), layout="constrained")
+    axes = figure.subplots(1, len(counts), squeeze=False, sharey=True)[0]
+    for axis, (level, found) in zip(axes, counts.items(), strict=True):
+        found = np.sort(np.asarray(found))[::-1]
+        shares = 100 * found / max(found.sum(), 1)
+        even = 100 / len(found)
+        colours = colormaps["magma"](np.linspace(0.75, 0.2, len(found)))
+        axis.bar(np.arange(len(found)) + 0.5, shares, width=1, color=colours)
+        axis.axhline(even, color="#2b2540", linewidth=1.2, linestyle=(0, (4, 3)))
+        axis.annotate(
+            "if all were used alike",
+            (len(found), even),
+            (0, 4),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color="#2b2540",
+        )
+        perplexity = float(unigram_entropy(torch.from_numpy(found.copy())).exp())
+        axis.set_title(TITLES[level], fontsize=10.5, loc="left")
+        axis.text(
+            0.98,
+            0.95,
+            f"{np.count_nonzero(found)} of {len(found)} in use\nperplexity {perplexity:.1f}",
+            transform=axis.transAxes,
+            ha="right",
+            va="top",
+            fontsize=10,
+            linespacing=1.5,
+        )
+        axis.set_xlim(0, len(found))
+        axis.set_xlabel("codes, the most frequent first", fontsize=9)
+        axis.tick_params(labelsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("% of all places", fontsize=9)
+    axes[0].set_ylim(bottom=0)
+    return figure

@@ -1,0 +1,85 @@
+"""`python -m results.cost`: what each training has cost, in floating point operations."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from lightning_modules import System, load
+from lightning_modules.resuming import LAST, read_resume_point
+from lightning_modules.step_memory import synthetic_batch
+
+SYSTEMS = ("vqvae", "top", "bottom", "classifier")
+THESIS_GPU_HOURS, P100_FLOPS = 24.0, 9.3e12  # as reported; single precision, from NVIDIA's data sheet
+aten = torch.ops.aten
+ATTENTION_ON_CPU = {
+    aten._scaled_dot_product_flash_attention_for_cpu: lambda *shapes, **_: sdpa_flop_count(*shapes[:3]),
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *shapes, **_: sdpa_backward_flop_count(
+        *shapes[:4]
+    ),
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Prints steps, batch and operations of every fitted system."""
+    parser = argparse.ArgumentParser("python -m results.cost", description=__doc__.partition(": ")[2])
+    parser.add_argument("--checkpoints", default="checkpoints", type=Path, help="folder with vqvae/, top/, …")
+    options = parser.parse_args(args)
+    table = Table("system", "weights", "steps", "batch", "GFLOP a sample", "PFLOP in all", box=SIMPLE)
+    total = 0.0
+    for name in SYSTEMS:
+        folder = options.checkpoints / name
+        path = next((folder / file for file in (LAST, "best.ckpt") if (folder / file).is_file()), None)
+        if path is None:
+            table.add_row(name, *["–"] * 5)
+            continue
+        system, point = load(path), read_resume_point(path)
+        batch_size = samples_a_step(point.config)
+        num_weights = sum(parameter.numel() for parameter in system.network.parameters())
+        cost = sample_flops(system, point.config["data"]["init_args"].get("image_size", 224))
+        whole = cost * batch_size * point.step
+        total += whole
+        figures = (num_weights, point.step, batch_size)
+        table.add_row(name, *(f"{figure:,}" for figure in figures), f"{cost / 1e9:.2f}", f"{whole / 1e15:.3g}")
+    table.add_section()
+    table.add_row("all", "", "", "", "", f"{total / 1e15:.3g}")
+    peak = THESIS_GPU_HOURS * 3600 * P100_FLOPS
+    Console().print(table)
+    print(
+        f"A P100 could do {peak / 1e15:,.0f} PFLOP in the thesis' {THESIS_GPU_HOURS:.0f} hours; at 3 % of its peak, as "
+        f"reported, it did {0.03 * peak / 1e15:,.0f}."
+    )
+
+
+def samples_a_step(config: dict[str, Any]) -> int:
+    """Samples that an optimiser step learns from, by the configuration in a checkpoint, of one device."""
+    return config["data"]["init_args"]["batch_size"] * config["trainer"]["accumulate_grad_batches"]
+
+
+def sample_flops(system: System, image_size: int = 224) -> float:
+    """Operations of the forward and backward pass for one sample, a multiplication and an addition counted as two.
+
+    Attention is counted without regard to causality, and what is recomputed by activation checkpointing is counted too.
+    """
+    system.train().requires_grad_(True)
+    system.log_training = lambda loss, **figures: loss  # there is no trainer to log to
+    num_samples = 2  # a batch norm needs two
+    batch = synthetic_batch(system, num_samples, image_size)
+    counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU)
+    with counter:
+        system.training_step(batch, 0).backward()
+    return counter.get_total_flops() / num_samples
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")

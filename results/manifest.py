@@ -1,0 +1,208 @@
+"""`python -m results.manifest`: lists every file of a data root, or compares a root with the list.
+
+python -m results.manifest --root data --cache_dir cache            writes results/manifest.csv
+python -m results.manifest --root data --cache_dir cache --check    compares, and ends with 1 where they differ
+"""
+
+import argparse
+import csv
+import hashlib
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from datamodules.paired_root import Kind, leave_out_unreadable, list_files
+from datamodules.photos import unreadable_photos
+from datamodules.sounds import sound_files
+from datamodules.split import decide_split
+from media.sound_files import atomic_path, read_sound
+
+MANIFEST = Path(__file__).with_name("manifest.csv")
+ORIGINALS = "sounds_index.csv"  # in the root, where there is one: its columns `path` and `original` tell the old names
+SAMPLE_RATE_HZ = 16_000
+NUM_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file, as a line of the manifest; all in text, as it stands there.
+
+    Args:
+        kind: `sounds` or `photos`.
+        label: its class.
+        file: its name in `<root>/<kind>/<class>/`.
+        original: its name in the download, where it is known to be another one.
+        seconds: length of a sound.
+        size: width and height of a photo in pixels, as `256x178`.
+        sha256: of a sound's samples, see `samples_digest`; of a photo's file.
+        part: `train`, `val` or `test`.
+    """
+
+    kind: Kind
+    label: str
+    file: str
+    original: str
+    seconds: str
+    size: str
+    sha256: str
+    part: str
+
+    @property
+    def path(self) -> str:
+        """Below the root: `sounds/cat/cat_1.flac`."""
+        return f"{self.kind}/{self.label}/{self.file}"
+
+
+COLUMNS = ["class" if field.name == "label" else field.name for field in fields(Entry)]
+
+
+def read_samples(path: Path) -> np.ndarray:
+    """The sound of a file of any format as 16-bit samples, little-endian, mono, at 16 kHz.
+
+    Those of a 16-bit mono file of this rate are taken as they are, to the bit.
+
+    Raises:
+        FileNotFoundError, UnreadableSound: as `read_sound`.
+    """
+    return np.round(read_sound(path, SAMPLE_RATE_HZ) * 32768.0).clip(-32768, 32767).astype("<i2")
+
+
+def samples_digest(samples: np.ndarray) -> str:
+    """SHA-256 of samples, so that a WAV and a FLAC file of the same sound have the same."""
+    return hashlib.sha256(samples.tobytes()).hexdigest()
+
+
+def describe_root(root: str, cache_dir: str) -> list[Entry]:
+    """Every readable file of a root, sounds first, in the division that a fit with this cache has.
+
+    Raises:
+        FileNotFoundError, ValueError: as `list_files`, `leave_out_unreadable` and `assign_split`.
+    """
+    kinds: list[Kind] = [kind for kind in ("sounds", "photos") if (Path(root) / kind).is_dir()] or ["sounds"]
+    originals = _originals(Path(root) / ORIGINALS)
+    entries = []
+    if "sounds" in kinds:
+        files = sound_files(root, cache_dir, SAMPLE_RATE_HZ)
+        for file in track(files, description="Sounds", transient=True):
+            digest = samples_digest(read_samples(Path(root) / "sounds" / file.name))
+            seconds = f"{file.num_samples / SAMPLE_RATE_HZ:.2f}"
+            entries.append(Entry("sounds", *_names("sounds", file.name, originals), seconds, "", digest, file.part))
+    if "photos" in kinds:
+        names = leave_out_unreadable(list_files(root, "photos"), unreadable_photos(root, cache_dir))
+        split = decide_split(root, cache_dir, "photos", dict.fromkeys(names, 1.0))
+        for name in track(names, description="Photos", transient=True):
+            path = Path(root) / "photos" / name
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with Image.open(path) as image:
+                size = f"{image.width}x{image.height}"
+            entries.append(Entry("photos", *_names("photos", name, originals), "", size, digest, split[name]))
+    return entries
+
+
+def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
+    """Writes the list as CSV; it appears complete or not at all."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(dict(zip(COLUMNS, asdict(entry).values(), strict=True)) for entry in entries)
+
+
+def read_manifest(path: Path) -> list[Entry]:
+    """The list that `write_manifest` wrote.
+
+    Raises:
+        FileNotFoundError: where it is missing.
+        ValueError: where the file has other columns.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no manifest {path}. Write one with: python -m results.manifest --root data")
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != COLUMNS:
+            raise ValueError(f"{path} has the columns {reader.fieldnames}, expected {COLUMNS}.")
+        return [Entry(*row.values()) for row in reader]
+
+
+def compare(found: Iterable[Entry], expected: Iterable[Entry]) -> dict[str, list[str]]:
+    """What differs, in words: each kind of difference with the paths it holds for; empty where nothing does.
+
+    Photos are compared by name and part only: scaled and stored again, they have other bytes.
+    """
+    found_at = {entry.path: entry for entry in found}
+    expected_at = {entry.path: entry for entry in expected}
+    both = [(found_at[path], entry) for path, entry in expected_at.items() if path in found_at]
+    differences = {
+        "In the manifest, and not in the data": [path for path in expected_at if path not in found_at],
+        "In the data, and not in the manifest": [path for path in found_at if path not in expected_at],
+        "Other samples than in the manifest": [
+            here.path for here, there in both if here.kind == "sounds" and here.sha256 != there.sha256
+        ],
+        "Another part of the split than in the manifest": [
+            f"{here.path} ({here.part}, not {there.part})" for here, there in both if here.part != there.part
+        ],
+    }
+    return {what: paths for what, paths in differences.items() if paths}
+
+
+def tell(what: str, names: Sequence[str]) -> str:
+    """One paragraph: what, how many, and their names; of many the first ones."""
+    more = f"\n  … and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
+    return f"{what} ({len(names)}):\n" + "\n".join(f"  {name}" for name in names[:NUM_NAMED]) + more
+
+
+def summary(entries: Sequence[Entry]) -> str:
+    """How much there is of each kind and class, by parts."""
+    lines = []
+    for kind, label in dict.fromkeys((entry.kind, entry.label) for entry in entries):
+        own = [entry for entry in entries if (entry.kind, entry.label) == (kind, label)]
+        parts = ", ".join(f"{sum(entry.part == part for entry in own)} {part}" for part in ("train", "val", "test"))
+        length = f", {sum(float(entry.seconds) for entry in own):.0f} s" if kind == "sounds" else ""
+        lines.append(f"{kind}/{label}: {len(own)} files{length} ({parts})")
+    return "\n".join(lines)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Writes or checks the manifest → exit code."""
+    parser = argparse.ArgumentParser("python -m results.manifest", description="Lists, or checks, the files of a root.")
+    parser.add_argument("--root", default="data", help="folder with sounds/<class>/* and photos/<class>/*")
+    parser.add_argument("--cache_dir", default="cache", help="the fits' cache, with their division of the files")
+    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="the list to write, or to compare with")
+    parser.add_argument("--check", action="store_true", help="write nothing; tell differences, and end with 1 if any")
+    options = parser.parse_args(args)
+    expected = read_manifest(options.manifest) if options.check else []
+    entries = describe_root(options.root, options.cache_dir)
+    print(summary(entries))
+    if not options.check:
+        write_manifest(options.manifest, entries)
+        print(f"{len(entries)} files are listed in {options.manifest}")
+        return 0
+    differences = compare(entries, expected)
+    for what, paths in differences.items():
+        print(tell(what, paths))
+    if not differences:
+        print(f"{options.root} is as {options.manifest} lists it (photos are compared by name only).")
+    return int(bool(differences))
+
+
+def _names(kind: Kind, name: str, originals: dict[str, str]) -> tuple[str, str, str]:
+    label, file = name.split("/", 1)
+    return label, file, originals.get(f"{kind}/{name}", "")
+
+
+def _originals(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        return {row["path"]: Path(row["original"]).name for row in csv.DictReader(file)}
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")

@@ -1,0 +1,27 @@
+import pytest
+
+from results.cost import main, sample_flops, samples_a_step
+from tests.lightning_modules.tiny import tiny_top
+
+
+def test_a_transformers_cost_is_that_of_its_products():
+    system = tiny_top()
+    network = system.network
+    blocks = network.transformer.blocks
+    width, length = network.code_embedding.embedding_dim, network.num_rows * network.num_columns
+    hidden = blocks[0].expand.out_features
+    products = len(blocks) * (4 * width**2 + 2 * width * hidden) + width * network.num_codes
+    forward = 2 * length * products + len(blocks) * 4 * length**2 * width
+    assert sample_flops(system) == pytest.approx(
+        3 * forward, rel=0.1
+    )  # attention's backward pass has 5 products, not 4
+
+
+def test_accumulated_batches_make_one_step():
+    config = {"data": {"init_args": {"batch_size": 4}}, "trainer": {"accumulate_grad_batches": 3}}
+    assert samples_a_step(config) == 12
+
+
+def test_what_is_not_fitted_is_left_open(tmp_path, capsys):
+    main(["--checkpoints", str(tmp_path)])
+    assert capsys.readouterr().out.count("–") >= 20
