@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 import logging
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -21,7 +22,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from callbacks import BestCheckpoint, ConfigSaver, MediaLogger, PredictionWriter, Session, SessionEnd
+from callbacks import BestCheckpoint, ConfigSaver, EvaluationWriter, MediaLogger, PredictionWriter, Session, SessionEnd
 from callbacks.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
 from cli_arguments import find_configs, fit_command, short_error
 from lightning_modules import System
@@ -64,6 +65,7 @@ class Video2AudioCLI(LightningCLI):
         parser.link_arguments("checkpoint.dirpath", "session.dirpath")
         parser.add_lightning_class_args(MediaLogger, "media")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
+        parser.add_lightning_class_args(EvaluationWriter, "evaluation")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
         switch = {"type": bool, "nargs": "?", "const": True, "default": False}
         parser.add_argument("--fresh", **switch, help="Begin a fit anew; what it has written before is moved aside.")
@@ -113,6 +115,7 @@ class Video2AudioCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """A fit ends in good order when it is stopped, and says how it goes on."""
         if subcommand != "fit":
+            self._get(self.config_init, "evaluation").command = shlex.join(["python", "cli.py", *self.typed])
             super()._run_subcommand(subcommand)
             return
         session = self._get(self.config_init, "session")
@@ -241,7 +244,7 @@ if __name__ == "__main__":
         sys.exit(130)
     except SystemExit as end:
         raise SystemExit(130 if isinstance(end.__context__, KeyboardInterrupt) else end.code) from None
-    except (ValueError, OSError, MisconfigurationException) as error:
+    except (ValueError, OSError, ImportError, MisconfigurationException) as error:
         if os.environ.get("V2A_TRACEBACK"):
             raise
         sys.exit(f"Error: {error}\n(V2A_TRACEBACK=1 shows where it comes from.)")

@@ -2,6 +2,7 @@
 
 from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.config_saver import ConfigSaver
+from callbacks.evaluation_writer import EvaluationWriter
 from callbacks.final_validation import FinalValidation
 from callbacks.media_logger import MediaLogger
 from callbacks.prediction_writer import PredictionWriter
@@ -12,6 +13,7 @@ from callbacks.throughput import Throughput
 __all__ = [
     "BestCheckpoint",
     "ConfigSaver",
+    "EvaluationWriter",
     "FinalValidation",
     "MediaLogger",
     "PredictionWriter",

@@ -1,4 +1,4 @@
-"""The videos and photos that are to be given a sound."""
+"""The videos and photos that are to be given a sound, and the data on which that is evaluated."""
 
 import hashlib
 import os
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from datamodules.evaluation import EvaluationDataModule
 from datamodules.paired_root import natural_key
 from datamodules.photos import evaluation_transform
 from media.photo_files import PHOTO_SUFFIXES, read_photo
@@ -107,21 +107,26 @@ class Clips(Dataset):
             return UnreadableClip(path, name, str(error))
 
 
-class VideoDataModule(LightningDataModule):
+class VideoDataModule(EvaluationDataModule):
     """Videos and photos for `predict`, one a batch. Several processes divide them; each goes to one process.
+
+    For `test`, held-out sounds and photos of the data that the models were fitted on.
 
     Args:
         inputs: a file, a folder (its visible videos and photos, not those of its subfolders), a text file `….txt` with
             one path a line, or a list of these.
         frames_per_second: at which frames are looked at.
+        evaluation: see `EvaluationDataModule`.
 
     Raises:
         ValueError: where no input is given.
         FileNotFoundError: where the only input does not exist, or is a folder without a video or photo.
     """
 
-    def __init__(self, inputs: str | list[str] | None = None, frames_per_second: float = 25.0) -> None:
-        super().__init__()
+    def __init__(
+        self, inputs: str | list[str] | None = None, frames_per_second: float = 25.0, **evaluation: Any
+    ) -> None:
+        super().__init__(**evaluation)
         self.allow_zero_length_dataloader_with_multiple_devices = True  # one video, two processes
         self.inputs = [inputs] if isinstance(inputs, str) else inputs
         self.frames_per_second = frames_per_second
@@ -132,6 +137,8 @@ class VideoDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Find the files; none is opened yet."""
+        if stage == "test":
+            return
         self.clips = Clips(self._files(), self.frames_per_second)
 
     def predict_dataloader(self) -> DataLoader:

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.checkpoint import check_fit, fingerprint, load
+from lightning_modules.evaluation import Evaluation, Tagger
 from lightning_modules.looking import Clip, Sight, look
 from lightning_modules.predictions import FailedPrediction
 from lightning_modules.scene_sound import SceneSound
@@ -18,6 +19,7 @@ from lightning_modules.video_prediction import TemporaryFolder, VariantSound, Vi
 from lightning_modules.voice import Voice
 from media.mixing import Mixing
 from media.scenes import Scene, find_scenes
+from metrics import Embedding, MelStatistics
 from networks import Sampling
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
@@ -39,6 +41,8 @@ class VideoToAudio(LightningModule):
         mixing: loudness, the video's own sound, and files.
         seed: of the first variant; the next ones count on from it.
         num_variants: sounds made for each input, in one batch.
+        num_candidates: beginnings that the top prior draws for each sound, to keep the one that is most plainly of its
+            class.
         sync: `activity` places calls where something happens, `none` lets the sound run on.
         classes: names of the classes that may be heard; None for all that the models know.
         threshold: a class must be at least this probable on average, else there is silence.
@@ -50,6 +54,9 @@ class VideoToAudio(LightningModule):
         photo_s: length of the sound for a photo; None for one window.
         fade_s: fade in and out of each scene.
         num_iterations: of Griffin-Lim.
+        embedding: in which `test` compares sets of sounds; None for `MelStatistics`.
+        tagger: tells `test` whether the classes are heard; None leaves that out.
+        words: for each class the tagger's classes that are like it; None for those that `ClassAgreement` knows.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class VideoToAudio(LightningModule):
         mixing: Mixing = Mixing(),  # noqa: B008 - frozen
         seed: int = 1,
         num_variants: int = 1,
+        num_candidates: int = 4,
         sync: Literal["activity", "none"] = "activity",
         classes: list[str] | None = None,
         threshold: float = 0.6,
@@ -72,21 +80,25 @@ class VideoToAudio(LightningModule):
         photo_s: float | None = None,
         fade_s: float = 0.02,
         num_iterations: int = 64,
+        embedding: Embedding | None = None,
+        tagger: Tagger | None = None,
+        words: dict[str, list[str]] | None = None,
     ) -> None:
         super().__init__()
-        if num_variants < 1 or not looks_per_second > 0:
+        if num_variants < 1 or num_candidates < 1 or not looks_per_second > 0:
             raise ValueError(
-                f"num_variants is {num_variants} and looks_per_second {looks_per_second}, expected at least 1 and "
-                "more than 0."
+                f"num_variants is {num_variants}, num_candidates {num_candidates} and looks_per_second "
+                f"{looks_per_second}, expected at least 1, 1, and more than 0."
             )
         self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
         self.sampling, self.mixing = sampling, mixing
-        self.seed, self.num_variants, self.sync = seed, num_variants, sync
+        self.seed, self.num_variants, self.num_candidates, self.sync = seed, num_variants, num_candidates, sync
         self.allowed_classes, self.threshold, self.ambience_db = classes, threshold, ambience_db
         self.looks_per_second = looks_per_second
         self.smoothing_s, self.min_scene_s = smoothing_s, min_scene_s
         self.photo_s, self.fade_s = photo_s, fade_s
         self.num_iterations = num_iterations
+        self.embedding, self.tagger, self.words = embedding or MelStatistics(), tagger, words
 
     def setup(self, stage: str) -> None:
         """Load the four models and check that they fit together.
@@ -104,12 +116,15 @@ class VideoToAudio(LightningModule):
         unknown = sorted(set(self.allowed_classes or ()) - set(self.classes))
         if unknown:
             raise ValueError(f"The models do not know {', '.join(unknown)}; they know {', '.join(self.classes)}.")
+        if stage == "test":
+            self.evaluation = Evaluation(self)
 
     def settings(self) -> dict[str, Any]:
         """Everything that the result depends on, but for the input, as plain data."""
         return {
             "seed": self.seed,
             "num_variants": self.num_variants,
+            "num_candidates": self.num_candidates,
             "sync": self.sync,
             "classes": self.allowed_classes or self.classes,
             "threshold": self.threshold,
@@ -133,6 +148,14 @@ class VideoToAudio(LightningModule):
             return [self.make_sound(clip)]
         except (OSError, ValueError, soundfile.SoundFileError, av.FFmpegError) as error:
             return [FailedPrediction(clip.path, clip.name, " ".join(str(error).split()))]
+
+    def test_step(self, job: Any, batch_idx: int) -> None:
+        """Works on one job of the evaluation."""
+        self.evaluation.add(job)
+
+    def on_test_epoch_end(self) -> None:
+        """Computes the figures of the evaluation."""
+        self.evaluation.compute()
 
     def make_sound(self, clip: Clip) -> VideoPrediction:
         """Looks at a clip, and writes the sound of each variant into a temporary file.
@@ -169,7 +192,7 @@ class VideoToAudio(LightningModule):
 
     def make_voice(self) -> Voice:
         """What the three generative models sound like."""
-        return Voice(self.vqvae, self.top, self.bottom, self.sampling, self.num_iterations)
+        return Voice(self.vqvae, self.top, self.bottom, self.sampling, self.num_iterations, self.num_candidates)
 
     def find_scenes(self, sight: Sight, duration_s: float) -> list[Scene]:
         """Scenes of what was seen, over the whole of a clip."""

@@ -12,10 +12,12 @@ from lightning_modules.prior import BottomPrior, TopPrior
 from lightning_modules.vqvae import VQVAE
 from media.calls import CallPool, CutCall
 from networks import Sampling, stream_columns
+from networks.choosing import stream_best_columns
 
 LEVELS = {"top": 0, "bottom": 1}
 WINDOWS_AT_ONCE = 4
 MAX_WINDOWS = 12
+MAX_ROWS = 64  # that are drawn at once, candidates included
 
 
 class Voice:
@@ -25,13 +27,22 @@ class Voice:
         vqvae, top, bottom: fitted, belonging together, on the device that is to be used.
         sampling: of both priors.
         num_iterations: of Griffin-Lim.
+        num_candidates: beginnings of top codes that are drawn for each sound, of which the one that is most plainly of
+            its class is kept; see `networks.choosing`.
     """
 
     def __init__(
-        self, vqvae: VQVAE, top: TopPrior, bottom: BottomPrior, sampling: Sampling, num_iterations: int
+        self,
+        vqvae: VQVAE,
+        top: TopPrior,
+        bottom: BottomPrior,
+        sampling: Sampling,
+        num_iterations: int,
+        num_candidates: int = 1,
     ) -> None:
         self.vqvae, self.priors = vqvae, {"top": top.network, "bottom": bottom.network}
         self.sampling, self.num_iterations = sampling, num_iterations
+        self.num_candidates = num_candidates
         self.geometry = vqvae.geometry
 
     @torch.inference_mode()
@@ -60,6 +71,14 @@ class Voice:
                 num_left -= piece.shape[1]
                 yield piece
 
+    def windows(self, label: int, seeds: list[tuple[int, ...]]) -> np.ndarray:
+        """A window of sound for each seed: float32 (rows, window_samples); as many at once as fit memory."""
+        size = max(1, MAX_ROWS // self.num_candidates)
+        parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
+        return np.concatenate(
+            [np.concatenate([*self.sound(label, part, self.geometry.window_samples)], axis=1) for part in parts]
+        )
+
     def calls(self, label: int, seeds: list[int]) -> list[list[CutCall]]:
         """Single calls of a class, those that stand out most first; none for a seed whose sound has no calls.
 
@@ -69,8 +88,7 @@ class Voice:
         num_windows = 0
         while not all(pool.is_enough for pool in pools):
             windows = range(num_windows, num_windows + WINDOWS_AT_ONCE)
-            rows = [(seed, label, window) for seed in seeds for window in windows]
-            sound = np.concatenate(list(self.sound(label, rows, self.geometry.window_samples)), axis=1)
+            sound = self.windows(label, [(seed, label, window) for seed in seeds for window in windows])
             for pool, part in zip(pools, np.split(sound, len(seeds)), strict=True):
                 if not pool.is_enough:  # so that a seed gets the same calls alone
                     for window in part:
@@ -85,5 +103,15 @@ class Voice:
         seeds: list[tuple[int, ...]],
         top_columns: Iterator[Tensor] | None = None,
     ) -> Iterator[Tensor]:
-        rows = [int(np.random.SeedSequence([*seed, LEVELS[level]]).generate_state(1)[0]) for seed in seeds]
+        if level == "top":
+            candidates = [
+                [_row_seed(seed, level, candidate) for candidate in range(self.num_candidates)] for seed in seeds
+            ]
+            return stream_best_columns(self.priors[level], labels, candidates, self.sampling)
+        rows = [_row_seed(seed, level) for seed in seeds]
         return stream_columns(self.priors[level], labels, rows, self.sampling, top_columns)
+
+
+def _row_seed(seed: tuple[int, ...], level: str, candidate: int = 0) -> int:
+    sequence = np.random.SeedSequence([*seed, LEVELS[level]], spawn_key=(candidate,) if candidate else ())
+    return int(sequence.generate_state(1)[0])

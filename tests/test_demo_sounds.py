@@ -18,7 +18,7 @@ import cli
 from demo import LABELS
 from demo.sounds import synthesise
 from lightning_modules import load
-from networks import Sampling, sample_codes
+from lightning_modules.voice import Voice
 
 PROJECT = Path(cli.__file__).parent
 CHECKPOINTS = PROJECT / "outputs" / "demo" / "checkpoints"
@@ -122,22 +122,18 @@ def test_the_recogniser_knows_unseen_synthetic_sounds(systems: dict, recogniser:
     assert right.mean() >= 0.95
 
 
-def demo_sampling() -> Sampling:
-    """Temperature and the like, as the demo gives its video a sound."""
-    return cli.main(["--config", "video2audio.yaml", "--config", "demo.yaml"], run=False).model.sampling
+def demo_voice(systems: dict) -> Voice:
+    """Draws sounds as the demo does for its video."""
+    composite = cli.main(["--config", "video2audio.yaml", "--config", "demo.yaml"], run=False).model
+    composite.vqvae, composite.top, composite.bottom = (systems[name] for name in ("vqvae", "top", "bottom"))
+    return composite.make_voice()
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("label", range(len(LABELS)), ids=LABELS)
 def test_generated_sounds_are_recognised(systems: dict, recogniser: nn.Module, label: int) -> None:
-    vqvae, top, bottom = systems["vqvae"], systems["top"].network, systems["bottom"].network
-    labels = torch.full((NUM_GENERATED,), label)
-    seeds = list(range(NUM_GENERATED))
-    sampling = demo_sampling()
-    top_codes = sample_codes(top, labels, top.num_columns, seeds, sampling)
-    bottom_codes = sample_codes(bottom, labels, bottom.num_columns, [s + 1000 for s in seeds], sampling, top_codes)
-    waveforms = vqvae.spectrogram.invert(vqvae.decode(top_codes, bottom_codes))
-    found = recogniser(vqvae.spectrogram(waveforms)).argmax(dim=1)
+    waveforms = torch.from_numpy(demo_voice(systems).windows(label, [(seed,) for seed in range(NUM_GENERATED)]))
+    found = recogniser(systems["vqvae"].spectrogram(waveforms)).argmax(dim=1)
     counts = torch.bincount(found, minlength=OTHER + 1).tolist()
     print(LABELS[label], dict(zip([*LABELS, "other"], counts, strict=True)))
     assert (found == label).float().mean() >= 0.80

@@ -4,14 +4,14 @@ import pytest
 from lightning_modules import voice as voice_module
 from lightning_modules.voice import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
 from media.calls import CallPool
-from networks import Sampling
+from networks import Sampling, choosing
 from tests.lightning_modules.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
 
 SYSTEMS = fitted_vqvae(), tiny_top().eval(), tiny_bottom().eval()
 
 
-def voice() -> Voice:
-    return Voice(*SYSTEMS, Sampling(), num_iterations=2)
+def voice(num_candidates: int = 1) -> Voice:
+    return Voice(*SYSTEMS, Sampling(), num_iterations=2, num_candidates=num_candidates)
 
 
 def joined(pieces) -> np.ndarray:
@@ -63,3 +63,41 @@ def test_a_seed_has_the_same_calls_alone():
     for seed, calls in zip((3, 4), together, strict=True):
         (alone,) = voice().calls(0, [seed])
         assert [len(call.waveform) for call in calls] == [len(call.waveform) for call in alone]
+
+
+SEEDS = [(5, 0), (5, 1), (6, 0)]
+WINDOW = GEOMETRY.window_samples
+
+
+@pytest.mark.parametrize("num_samples", [40, WINDOW, 3 * WINDOW])
+def test_of_several_beginnings_that_with_the_most_evidence_is_kept(monkeypatch, num_samples):
+    """Whoever judges: here the codes' mean. The seeds of the other candidates are other sounds."""
+    judged = []
+
+    def evidence(prior, codes, labels):
+        judged.append(codes.float().mean(dim=1))
+        return judged[-1]
+
+    monkeypatch.setattr(choosing, "class_evidence", evidence)
+    best = joined(voice(3).sound(0, SEEDS, num_samples))
+    assert best.shape == (3, num_samples)
+    kept = judged[0].view(3, 3).argmax(dim=1)
+    assert (kept > 0).any(), "these seeds prove nothing"
+    first = joined(voice().sound(0, SEEDS, num_samples))
+    for row, candidate in enumerate(kept.tolist()):
+        assert np.allclose(best[row], first[row], atol=1e-4) == (candidate == 0)
+
+
+def test_windows_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
+    together = voice(3).windows(0, SEEDS)
+    assert together.shape == (3, WINDOW)
+    monkeypatch.setattr(voice_module, "MAX_ROWS", 3)
+    np.testing.assert_allclose(voice(3).windows(0, SEEDS), together, atol=1e-4)
+
+
+def test_calls_are_cut_out_of_the_best_windows(monkeypatch):
+    asked = []
+    chosen = voice(2)
+    monkeypatch.setattr(chosen, "windows", lambda label, seeds: asked.append(seeds) or np.zeros((len(seeds), WINDOW)))
+    assert chosen.calls(1, [7]) == [[]]
+    assert [seed for seeds in asked for seed in seeds] == [(7, 1, window) for window in range(MAX_WINDOWS)]

@@ -1,0 +1,144 @@
+"""The figures of an evaluation in words: for a terminal, a Markdown file and a page."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from lightning_modules.evaluation import ALL
+from lightning_modules.evaluation_rows import ROWS
+
+Cell = tuple[str, str]  # a value and its interval
+NEEDS_TAGGER, NOTHING = "needs a tagger", "–"
+FIGURES = {
+    "fad": (
+        "FAD ↓",
+        "Fréchet distance of the embeddings to those of the first half. It grows where there are fewer sounds, so "
+        "compare rows that have about as many.",
+    ),
+    "kad": (
+        "KAD ↓",
+        "kernel distance to the same. It has no bias from few sounds; about 0, also below it, is as good as real.",
+    ),
+    "forced_choice": ("own class ↑", "share of sounds in which the tagger hears their own class more than any other."),
+    "heard": ("heard ↑", "share of sounds in which the tagger hears their class, or an animal, at all."),
+    "to_train_ratio": (
+        "newness",
+        "distance to the nearest training sound, beside that of real sounds of the first half. Near 0 copies its "
+        "training sounds, 1 is as new as a fresh recording, far above 1 is unlike any of them.",
+    ),
+    "spread_ratio": (
+        "variety",
+        "distance of two of its sounds from each other, beside that of real sounds. 0 is one sound again and again, 1 "
+        "is as varied.",
+    ),
+    "log_spectral_distance_db": ("LSD ↓", "log-spectral distance in dB to the very sound it should be."),
+    "spectral_convergence": ("SC ↓", "spectral convergence: error over the level of the very sound it should be."),
+}
+SHARES = {"forced_choice", "heard"}
+MODELS = {"vqvae": "VQ-VAE-2", "top": "Top prior", "bottom": "Bottom prior", "classifier": "ResNet-50"}
+WHOLE = {"num_weights", "num_steps", "codes_in_use", "top_codes_in_use", "bottom_codes_in_use"}
+
+
+def title_of(row: str) -> str:
+    """`real top codes` for `real_top_codes`."""
+    return row.replace("_", " ")
+
+
+def header() -> list[str]:
+    """Headings of the table's columns."""
+    return ["row", "class", "sounds", *(heading for heading, _ in FIGURES.values())]
+
+
+def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
+    """A block of lines for all classes together and one for each class, as far as they differ; a line for each row.
+
+    Args:
+        results: as `Evaluation.compute` gives them.
+    """
+    classes = results["classes"]
+    return [
+        [
+            [
+                (title_of(row), ""),
+                (scope, ""),
+                (str(figures[scope]["num_sounds"]), ""),
+                *(_cell(name, figures[scope].get(name), results["tagger"]) for name in FIGURES),
+            ]
+            for row, figures in results["rows"].items()
+        ]
+        for scope in ([ALL, *classes] if len(classes) > 1 else classes)
+    ]
+
+
+def remarks(results: dict[str, Any]) -> list[str]:
+    """What a reader should know before believing the figures, each remark once, with where it holds."""
+    places: dict[str, dict[str, None]] = {}
+    for row, scopes in results["rows"].items():
+        for scope, figures in scopes.items():
+            for name, figure in figures.items():
+                if name in FIGURES and figure["remark"]:
+                    for remark in figure["remark"].split("; "):
+                        places.setdefault(remark, {})[f"{title_of(row)}, {scope}"] = None
+    return [*results["remarks"], *(f"{remark} ({'; '.join(where)})" for remark, where in places.items())]
+
+
+def model_figures(results: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """For each model its figures by name, in words."""
+    return {
+        MODELS[name]: {
+            figure.removeprefix("num_").replace("_", " "): f"{value:,.0f}" if figure in WHOLE else number(value)
+            for figure, value in figures.items()
+        }
+        for name, figures in results["models"].items()
+    }
+
+
+def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]) -> str:
+    """The whole of `results.md`.
+
+    Args:
+        results: as `Evaluation.compute` gives them.
+        facts: name and value of what the results depend on.
+        pictures: paths relative to the file.
+    """
+    lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
+    lines += ["The 95 % interval stands in brackets. The rows:", ""]
+    lines += [f"- **{title_of(row)}**: {about}" for row, about in ROWS.items()]
+    lines += ["", _line(header()), _line(["---"] * len(header()))]
+    for block in table(results):
+        lines += [_line([f"{value} ({interval})" if interval else value for value, interval in line]) for line in block]
+    lines += ["", *(f"- **{heading}**: {about}" for heading, about in FIGURES.values()), "", "## Remarks", ""]
+    lines += [f"- {remark}" for remark in remarks(results)] or ["None."]
+    for model, figures in model_figures(results).items():
+        lines += ["", f"## {model}", "", "| figure | value |", "| --- | --- |"]
+        lines += [_line([name, value]) for name, value in figures.items()]
+    lines += ["", "## Spectrograms", "", *(f"![{Path(path).stem}]({quote(path)})" for path in pictures)]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float | None, num_digits: int = 3) -> str:
+    """With so many digits, or as a whole number where that has more."""
+    if value is None:
+        return NOTHING
+    if abs(value) >= 10**num_digits:
+        return f"{value:.0f}"
+    return np.format_float_positional(value, precision=num_digits, fractional=False, trim="-")
+
+
+def _cell(name: str, figure: dict[str, Any] | None, tagger: str | None) -> Cell:
+    if figure is None:
+        return (NEEDS_TAGGER if name in SHARES and tagger is None else NOTHING), ""
+    values = [(figure["value"], 3), (figure["low"], 2), (figure["high"], 2)]
+    value, low, high = (share(end) if name in SHARES else number(end, digits) for end, digits in values)
+    return value, f"{low} to {high}"
+
+
+def share(value: float | None) -> str:
+    """In percent."""
+    return NOTHING if value is None else f"{value:.0%}"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

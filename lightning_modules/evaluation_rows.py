@@ -1,0 +1,202 @@
+"""The sounds behind the rows of an evaluation: how each is made, and the files that keep them."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import soundfile
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from lightning_modules.resuming import changes
+from lightning_modules.voice import LEVELS, Voice
+from media.sound_files import atomic_path
+from networks import sample_codes
+
+ROWS = {
+    "real": "real test sounds of the second half, as they are",
+    "inverted": "the same, turned into a spectrogram and back, without any model",
+    "reconstructed": "the same, through the VQ-VAE's codes and back",
+    "real_top_codes": "their top codes, with bottom codes generated under them",
+    "generated": "everything generated, from the name of the class alone",
+}
+PAIRED_ROWS = ("inverted", "reconstructed")
+MODELS_OF_ROW = {
+    "real": (),
+    "inverted": (),
+    "reconstructed": ("vqvae",),
+    "real_top_codes": ("vqvae", "bottom"),
+    "generated": ("vqvae", "top", "bottom"),
+}
+ABOUT_VIDEOS = {  # settings of the composite that no sound of an evaluation depends on
+    "checkpoints",  # those that matter are named for each row
+    "num_variants",
+    "sync",
+    "classes",
+    "threshold",
+    "ambience_db",
+    "looks_per_second",
+    "smoothing_s",
+    "min_scene_s",
+    "photo_s",
+    "fade_s",
+    "mixing",
+}
+DRAWING = {"seed", "sampling", "num_candidates"}
+IRRELEVANT = {"inverted": DRAWING, "reconstructed": DRAWING, "real_top_codes": {"num_candidates"}, "generated": set()}
+MAKERS = (
+    "networks/*.py",
+    "media/*.py",
+    *(f"lightning_modules/{name}.py" for name in ("voice", "vqvae", Path(__file__).stem)),
+)
+SETTINGS_FILE = "made_with.json"
+
+
+class SoundJob(Protocol):
+    """Some sounds of one class for one row; `waveform` (batch, samples) are the real ones they begin with, if any."""
+
+    row: str
+    label: int
+    numbers: list[int]
+    groups: list[str]
+    source: str
+    waveform: Tensor | None
+
+
+class RowSounds:
+    """Makes the sounds of a row.
+
+    Args:
+        voice: of the models.
+        seed: each generated sound is a function of it, the class, and the sound's number.
+    """
+
+    def __init__(self, voice: Voice, seed: int) -> None:
+        self.voice, self.seed = voice, seed
+
+    def make(self, job: SoundJob) -> np.ndarray:
+        """float32 (batch, window_samples) in [-1, 1]; a sound that would clip is scaled down as a whole."""
+        waveforms = self._generated(job) if job.waveform is None else self._from_real(job).cpu().float().numpy()
+        return waveforms / np.maximum(np.abs(waveforms).max(axis=1, keepdims=True), 1.0)
+
+    def _from_real(self, job: SoundJob) -> Tensor:
+        if job.row == "real":
+            return job.waveform
+        vqvae = self.voice.vqvae
+        spectrogram = vqvae.spectrogram(job.waveform)
+        if job.row == "reconstructed":
+            spectrogram = vqvae.network(spectrogram).reconstruction.float()
+        elif job.row == "real_top_codes":
+            spectrogram = self._under_real_top_codes(job)
+        return vqvae.spectrogram.invert(spectrogram, self.voice.num_iterations)
+
+    def _under_real_top_codes(self, job: SoundJob) -> Tensor:
+        bottom = self.voice.priors["bottom"]
+        top_codes, _ = self.voice.vqvae.encode(job.waveform)
+        labels = torch.full((len(job.numbers),), job.label, device=top_codes.device)
+        seeds = [
+            int(np.random.SeedSequence([self.seed, job.label, number, LEVELS["bottom"]]).generate_state(1)[0])
+            for number in job.numbers
+        ]
+        bottom_codes = sample_codes(bottom, labels, bottom.num_columns, seeds, self.voice.sampling, top_codes)
+        return self.voice.vqvae.decode(top_codes, bottom_codes)
+
+    def _generated(self, job: SoundJob) -> np.ndarray:
+        return self.voice.windows(job.label, [(self.seed, job.label, number) for number in job.numbers])
+
+
+def made_with(row: str, settings: dict[str, Any], fingerprints: dict[str, str]) -> dict[str, Any]:
+    """What the sounds of a row depend on, besides the real ones: settings, models, and the program that makes them.
+
+    Args:
+        row: its name.
+        settings: all those of the composite.
+        fingerprints: of the models.
+    """
+    if row == "real":
+        return {}
+    relevant = {name: settings[name] for name in settings if name not in ABOUT_VIDEOS | IRRELEVANT[row]}
+    models = {name: fingerprints[name] for name in MODELS_OF_ROW[row]}
+    return relevant | {"models": models, "program": digest_of_program(MAKERS)}
+
+
+@functools.cache
+def digest_of_program(patterns: tuple[str, ...]) -> str:
+    """Changes with the files that make sounds, for an option is not all that a sound depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in patterns for path in Path(__file__).parents[1].glob(pattern)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class SoundStore:
+    """Keeps sounds as FLAC files, so that an evaluation that was interrupted, or is given again, goes on.
+
+    Beside them lies how they were made; where that is no longer so, they are made anew. Figures are always computed
+    from what was read back: it makes no difference whether a sound was made now or before.
+
+    Args:
+        folder: of all rows.
+        sample_rate_hz: of the sounds.
+    """
+
+    def __init__(self, folder: Path, sample_rate_hz: int) -> None:
+        self.folder, self.sample_rate_hz = folder, sample_rate_hz
+        self._checked: set[Path] = set()
+
+    def sounds(
+        self, place: str, numbers: Iterable[int], made_with: dict[str, Any], make: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """float32 (batch, samples), read from `<place>/0000.flac` and so on.
+
+        Args:
+            place: `<row>/<class>`.
+            numbers: of the sounds.
+            made_with: everything that the sounds of this place depend on.
+            make: makes all of them; called where one is missing or damaged.
+        """
+        folder = self.folder / place
+        if folder not in self._checked:
+            self._check(folder, made_with)
+            self._checked.add(folder)
+        paths = [folder / f"{number:04d}.flac" for number in numbers]
+        if (kept := _read(paths)) is None:
+            for path, waveform in zip(paths, make(), strict=True):
+                with atomic_path(path) as temporary:
+                    soundfile.write(temporary, waveform, self.sample_rate_hz, subtype="PCM_16", format="FLAC")
+            kept = _read(paths)
+        return kept
+
+    def _check(self, folder: Path, made_with: dict[str, Any]) -> None:
+        path, now = folder / SETTINGS_FILE, json.loads(json.dumps(made_with))
+        before = _settings(path)
+        if before == now:
+            return
+        if old := sorted(folder.glob("*.flac")):
+            why = ", ".join(changes(before, now)) or "they were made in another way"
+            why = why if before else f"{SETTINGS_FILE} does not say how they were made"
+            rank_zero_info(f"The sounds in {folder} are made anew: {why}.")
+        for sound in old:
+            sound.unlink()
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(now, indent=1))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _read(paths: list[Path]) -> np.ndarray | None:
+    """None where one is missing or cut off."""
+    try:
+        return np.stack([soundfile.read(path, dtype="float32")[0] for path in paths])
+    except (OSError, ValueError, soundfile.SoundFileError):
+        return None

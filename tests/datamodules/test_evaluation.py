@@ -1,0 +1,136 @@
+import shutil
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from datamodules import VideoDataModule
+from datamodules.evaluation import FigureJob, SoundJob, halves
+from datamodules.sounds import SoundFile
+from media import Geometry
+
+GEOMETRY = Geometry(sample_rate_hz=8000, n_fft=126, hop_samples=64, num_frames=32, bottom_stride=4, top_stride=8)
+PARTS = ("train", "train", "val", "test", "test", "test", "test")
+
+
+def evaluation_data(root: Path, cache_dir: str, **options) -> VideoDataModule:
+    """Over a root of cats and dogs, with models whose checkpoints know a split of their own."""
+    names = sorted(f"{path.parent.name}/{path.name}" for path in (root / "sounds").rglob("*.wav"))
+    split = {name: PARTS[int(Path(name).stem.split("_")[1])] for name in names}
+    photos = {f"{name}/{name}_{number}.png": part for name in ("cat", "dog") for number, part in enumerate(PARTS[1:5])}
+    vqvae = SimpleNamespace(facts={"classes": ["cat", "dog"], "split": split}, geometry=GEOMETRY)
+    classifier = SimpleNamespace(facts={"classes": ["cat", "dog"], "split": photos, "image_size": 32})
+    model = SimpleNamespace(vqvae=vqvae, classifier=classifier, paths={"vqvae": "best.ckpt"})
+    data = VideoDataModule(root=str(root), cache_dir=cache_dir, **options)
+    data.trainer = SimpleNamespace(lightning_module=model, world_size=1)
+    data.setup("test")
+    return data
+
+
+@pytest.fixture
+def root(sound_root) -> Path:
+    return sound_root(cat=[1.0, 0.5, 0.6, 0.9, 0.3, 0.4, 0.5], dog=[0.5] * 7)
+
+
+def jobs_of(root: Path, cache_dir: str, **options) -> list:
+    return list(evaluation_data(root, cache_dir, **options).test_dataloader())
+
+
+def recordings(jobs: list, row: str) -> set[str]:
+    return {name for job in jobs if getattr(job, "row", None) == row for name in job.groups}
+
+
+def test_halves_never_share_a_recording_and_all_come_from_the_test_part(root, cache_dir):
+    jobs = jobs_of(root, cache_dir)
+    first, second = recordings(jobs, "reference"), recordings(jobs, "real")
+    assert first == {"cat/cat_3.wav", "dog/dog_3.wav", "dog/dog_4.wav"}
+    assert second == {"cat/cat_4.wav", "cat/cat_5.wav", "cat/cat_6.wav", "dog/dog_5.wav", "dog/dog_6.wav"}
+    assert recordings(jobs, "training") == {
+        f"{name}/{name}_{number}.wav" for name in ("cat", "dog") for number in (0, 1)
+    }
+    for row in ("inverted", "reconstructed", "real_top_codes"):
+        assert recordings(jobs, row) == second
+
+
+def test_the_split_is_the_checkpoints_and_none_is_decided(root, cache_dir):
+    jobs_of(root, cache_dir)
+    assert not list(Path(cache_dir).rglob("split.json"))
+
+
+def test_a_job_holds_the_windows_that_it_names(root, cache_dir):
+    jobs = jobs_of(root, cache_dir, batch_size=3)
+    for job in jobs:
+        if isinstance(job, SoundJob) and job.waveform is not None:
+            assert job.waveform.shape == (len(job.groups), GEOMETRY.window_samples)
+            assert len(job.numbers) == len(job.groups) <= 3
+    real, inverted = ([job for job in jobs if getattr(job, "row", "") == row] for row in ("real", "inverted"))
+    assert all(torch.equal(a.waveform, b.waveform) for a, b in zip(real, inverted, strict=True))
+
+
+def test_windows_are_gone_over_again_for_the_rows_that_draw(root, cache_dir):
+    few, many = (jobs_of(root, cache_dir, num_sounds=num) for num in (2, 1000))
+    num_windows = sum(len(job.numbers) for job in few if getattr(job, "row", "") == "real" and job.label == 0)
+    for jobs, num_drawn in ((few, 2), (many, 4 * num_windows)):
+        drawn = [job for job in jobs if getattr(job, "row", "") == "real_top_codes" and job.label == 0]
+        assert [number for job in drawn for number in job.numbers] == list(range(num_drawn))
+    waveforms = torch.cat([job.waveform for job in drawn])
+    assert torch.equal(waveforms[:num_windows], waveforms[num_windows : 2 * num_windows])
+    generated = Counter(job.label for job in many if getattr(job, "row", "") == "generated" for _ in job.numbers)
+    assert generated == {0: 1000, 1: 1000}
+    names = [name for job in many if getattr(job, "row", "") == "generated" for name in job.groups]
+    assert len(set(names)) == 2000
+
+
+def test_the_first_windows_are_of_many_recordings(root, cache_dir):
+    jobs = jobs_of(root, cache_dir, num_sounds=3)
+    for row in ("real", "real_top_codes"):
+        (first, *_) = [job for job in jobs if getattr(job, "row", "") == row and job.label == 0]
+        assert set(first.groups[:3]) == {"cat/cat_4.wav", "cat/cat_5.wav", "cat/cat_6.wav"}
+
+
+def test_models_are_measured_on_all_test_sounds_and_photos(root, cache_dir, photo_root):
+    assert {job.kind for job in jobs_of(root, cache_dir) if isinstance(job, FigureJob)} == {"sounds"}
+    photo_root(cat=5, dog=5)
+    batches = [job for job in jobs_of(root, cache_dir) if isinstance(job, FigureJob)]
+    (photos,) = (job.batch for job in batches if job.kind == "photos")
+    assert max(len(job.batch["label"]) for job in batches) == 8
+    assert {Path(path).name for path in photos["path"]} == {f"{n}_{i}.png" for n in ("cat", "dog") for i in (2, 3, 4)}
+    sounds = torch.cat([job.batch["waveform"] for job in batches if job.kind == "sounds"])
+    assert len(sounds) == sum(-(-num // GEOMETRY.window_samples) for num in (7200, 2400, 3200, 4000, *[4000] * 4))
+
+
+def test_the_source_of_a_row_changes_with_its_sounds_alone(root, cache_dir):
+    def sources(row: str) -> set[str]:
+        return {job.source for job in jobs_of(root, cache_dir) if getattr(job, "row", "") == row and job.label == 1}
+
+    before = sources("real"), sources("reference")
+    assert sources("inverted") == before[0]
+    shutil.copy(root / "sounds/dog/dog_0.wav", root / "sounds/dog/dog_6.wav")
+    assert sources("real") != before[0]
+    assert sources("reference") == before[1]
+
+
+def test_blocks_have_about_equal_seconds():
+    files = [SoundFile(f"cat/{number}", 0, "test", num, Path()) for number, num in enumerate([9, 1, 1, 1, 5, 1])]
+    first, second = halves(files, "cat")
+    assert [file.num_samples for file in first] == [9]
+    assert first + second == files
+    with pytest.raises(ValueError, match="'cat' has too few test sounds: 1, expected at least 2"):
+        halves(files[:1], "cat")
+
+
+def test_what_does_not_fit_is_said(root, cache_dir):
+    data = evaluation_data(root, cache_dir)
+    data.trainer.lightning_module.vqvae.facts["classes"] = ["cat", "cow"]
+    with pytest.raises(ValueError, match=r"best.ckpt was fitted on .*cow.* --data.root"):
+        data.test_dataloader()
+    data.root = str(root / "none")
+    with pytest.raises(FileNotFoundError, match="not a folder"):
+        data.test_dataloader()
+    data.trainer.world_size = 2
+    with pytest.raises(ValueError, match=r"2 processes.*--trainer.devices 1"):
+        data.test_dataloader()
+    with pytest.raises(ValueError, match="num_sounds is 0"):
+        VideoDataModule(num_sounds=0)

@@ -1,0 +1,77 @@
+"""An evaluation without models that take time: jobs of real sounds, and a voice that knows sounds by heart."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from lightning_modules.evaluation import Evaluation
+from metrics import (
+    ClassAgreement,
+    FrechetAudioDistance,
+    KernelAudioDistance,
+    NearestNeighbourDistance,
+    SpectralDistance,
+)
+from tests.lightning_modules.colours import composite
+from tests.lightning_modules.tiny import GEOMETRY, tiny_codes, tiny_photos, tiny_sounds
+
+NUM_SOUNDS = 12
+
+
+def real_sounds(seed: int) -> torch.Tensor:
+    """Noises of a colour and a loudness each: (sounds, samples)."""
+    generator = np.random.default_rng(seed)
+    noise = np.fft.rfft(generator.normal(size=(NUM_SOUNDS, GEOMETRY.window_samples)))
+    frequencies = np.linspace(0.05, 1, noise.shape[1])
+    coloured = np.fft.irfft(noise * frequencies ** generator.uniform(-2, 1, (NUM_SOUNDS, 1)), GEOMETRY.window_samples)
+    coloured *= generator.uniform(0.2, 0.9, (NUM_SOUNDS, 1)) / np.abs(coloured).max(axis=1, keepdims=True)
+    return torch.from_numpy(coloured.astype(np.float32))
+
+
+def job(row: str, label: int, waveform: torch.Tensor | None, source: str = "") -> SimpleNamespace:
+    """All sounds of a row and class in one job, each cut from a recording of its own."""
+    groups = [f"{row} {label} {number}" for number in range(NUM_SOUNDS)]
+    return SimpleNamespace(
+        row=row, label=label, numbers=list(range(NUM_SOUNDS)), groups=groups, source=source, waveform=waveform
+    )
+
+
+def half(part: int, label: int) -> torch.Tensor:
+    """The training sounds (0), and the first (1) and the second half (2) of the test sounds of a class."""
+    return real_sounds(10 * part + label)
+
+
+def resample_little(monkeypatch) -> None:
+    """Makes intervals rough, and quick."""
+    for metric in (
+        ClassAgreement,
+        FrechetAudioDistance,
+        KernelAudioDistance,
+        NearestNeighbourDistance,
+        SpectralDistance,
+    ):
+        monkeypatch.setattr(f"lightning_modules.evaluation.{metric.__name__}", partial(metric, num_resamples=30))
+
+
+def evaluation(monkeypatch, **options) -> Evaluation:
+    """Of the tiny composite, whose checkpoints lie nowhere."""
+    resample_little(monkeypatch)
+    monkeypatch.setattr("lightning_modules.evaluation.read_checkpoint", lambda path: {"global_step": 7})
+    return Evaluation(composite(**options))
+
+
+@torch.inference_mode()
+def evaluated(evaluation: Evaluation, has_photos: bool = True) -> dict:
+    """The results of all rows."""
+    evaluation.add(SimpleNamespace(kind="sounds", batch=tiny_sounds() | tiny_codes()))
+    for label in range(2):
+        evaluation.add(job("training", label, half(0, label)))
+        evaluation.add(job("reference", label, half(1, label)))
+        for row in ("real", "inverted", "reconstructed", "real_top_codes"):
+            evaluation.add(job(row, label, half(2, label)))
+        evaluation.add(job("generated", label, None))
+    if has_photos:
+        evaluation.add(SimpleNamespace(kind="photos", batch=tiny_photos()))
+    return evaluation.compute()

@@ -1,0 +1,138 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_modules.evaluation import ALL, NO_PHOTOS, NO_TAGGER
+from lightning_modules.evaluation_rows import ROWS, SoundStore
+from lightning_modules.voice import Voice
+from metrics import MelStatistics
+from tests.lightning_modules.colours import SYSTEMS
+from tests.lightning_modules.evaluating import NUM_SOUNDS, evaluated, evaluation, half
+from tests.lightning_modules.tiny import GEOMETRY, tiny_classifier
+
+
+@pytest.fixture(autouse=True)
+def a_classifier_with_weights(monkeypatch):
+    monkeypatch.setitem(SYSTEMS, "classifier", tiny_classifier().eval())
+
+
+def speak(monkeypatch, waveforms) -> None:
+    """Gives the voice its sounds, whatever the models are."""
+    monkeypatch.setattr(Voice, "windows", lambda voice, label, seeds: waveforms(label).numpy())
+
+
+class Echo:
+    """Hears cats in test sounds of the first class and dogs in all others; counts how often it is asked."""
+
+    name, sample_rate_hz, num_dimensions, class_names = "echo", 8000, 128, ["Dog", "Cat", "Meow"]
+
+    def __init__(self) -> None:
+        self.cats = half(2, 0)
+        self.num_passes = 0
+
+    def tag(self, waveforms):
+        return self.embed_and_tag(waveforms)[1]
+
+    def embed(self, waveforms):
+        return self.embed_and_tag(waveforms)[0]
+
+    def embed_and_tag(self, waveforms):
+        self.num_passes += 1
+        is_cat = torch.cdist(waveforms, self.cats).amin(dim=1) < 1e-3
+        scores = torch.stack([~is_cat, torch.zeros(len(is_cat)), is_cat], dim=1).float()
+        return MelStatistics(8000).embed(waveforms), scores
+
+
+def test_a_model_that_gives_real_sounds_scores_like_real(monkeypatch):
+    speak(monkeypatch, lambda label: half(2, label))
+    rows = evaluated(evaluation(monkeypatch))["rows"]
+    for scope in (ALL, "cat", "dog"):
+        real, generated = rows["real"][scope], rows["generated"][scope]
+        assert generated.keys() == real.keys()
+        for name in ("fad", "kad", "to_train_ratio", "spread_ratio"):
+            assert generated[name]["value"] == pytest.approx(real[name]["value"], rel=1e-6)
+        assert generated["num_sounds"] == NUM_SOUNDS * (2 if scope == ALL else 1)
+
+
+def test_a_model_that_copies_its_training_sounds_is_found_out(monkeypatch):
+    speak(monkeypatch, lambda label: half(0, label))
+    figures = evaluated(evaluation(monkeypatch))["rows"]["generated"][ALL]
+    assert figures["to_train_ratio"]["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_model_that_gives_hums_scores_worse(monkeypatch):
+    time_s = torch.arange(GEOMETRY.window_samples) / GEOMETRY.sample_rate_hz
+    pitches = torch.linspace(200, 300, NUM_SOUNDS)[:, None]
+    speak(monkeypatch, lambda label: 0.5 * torch.sin(2 * torch.pi * pitches * time_s))
+    rows = evaluated(evaluation(monkeypatch))["rows"]
+    for scope in (ALL, "cat", "dog"):
+        for name in ("fad", "kad"):
+            assert rows["generated"][scope][name]["low"] > rows["real"][scope][name]["high"]
+
+
+def test_only_rows_with_an_original_have_distances_to_it(monkeypatch):
+    speak(monkeypatch, lambda label: half(2, label))
+    rows = evaluated(evaluation(monkeypatch))["rows"]
+    paired = {row for row in ROWS if "log_spectral_distance_db" in rows[row]["cat"]}
+    assert paired == {"inverted", "reconstructed"}
+    inverted, reconstructed = (rows[row][ALL]["spectral_convergence"] for row in ("inverted", "reconstructed"))
+    assert inverted["value"] < reconstructed["value"]
+
+
+def test_the_tagger_and_the_embedding_may_be_one(monkeypatch):
+    speak(monkeypatch, lambda label: half(2, 1 - label))
+    words = {"cat": ["Cat", "Meow"], "dog": ["Dog"]}
+    shared = evaluation(monkeypatch, embedding=Echo(), tagger=Echo(), words=words)
+    rows = evaluated(shared)["rows"]
+    assert (shared.model.embedding.num_passes, shared.model.tagger.num_passes) == (14, 0)
+    for row, share in (("real", 1.0), ("generated", 0.0)):
+        assert rows[row][ALL]["forced_choice"]["value"] == rows[row]["cat"]["forced_choice"]["value"] == share
+    alone = evaluation(monkeypatch, tagger=Echo(), words=words)
+    assert evaluated(alone)["rows"]["real"]["dog"]["forced_choice"]["value"] == 1.0
+    with pytest.raises(ValueError, match="Woof"):
+        evaluation(monkeypatch, tagger=Echo(), words={"cat": ["Cat"], "dog": ["Woof"]})
+
+
+def test_the_models_have_the_figures_of_their_own_test(monkeypatch):
+    results = evaluated(evaluation(monkeypatch))
+    models = results["models"]
+    assert models["vqvae"]["num_steps"] == 7
+    assert models["bottom"]["num_weights"] == sum(p.numel() for p in SYSTEMS["bottom"].network.parameters())
+    assert models["top"]["bits_per_code"] == pytest.approx(np.log2(models["top"]["perplexity"]), rel=1e-4)
+    codes_a_second = 8 * GEOMETRY.sample_rate_hz / GEOMETRY.hop_samples / GEOMETRY.top_stride
+    assert models["top"]["bits_per_second"] == pytest.approx(models["top"]["bits_per_code"] * codes_a_second)
+    assert {"mse", "top_codes_in_use", "bottom_perplexity"} <= models["vqvae"].keys()
+    assert 0 <= models["classifier"]["accuracy"] <= 1
+    assert NO_PHOTOS not in results["remarks"]
+
+
+def test_what_was_not_measured_is_said(monkeypatch):
+    results = evaluated(evaluation(monkeypatch), has_photos=False)
+    assert {NO_TAGGER, NO_PHOTOS} <= set(results["remarks"])
+    assert results["models"]["classifier"].keys() == {"num_weights", "num_steps"}
+    assert "forced_choice" not in results["rows"]["real"][ALL]
+
+
+def test_a_figure_that_cannot_be_computed_is_told_of_and_the_others_stay(monkeypatch):
+    speak(monkeypatch, lambda label: torch.zeros(NUM_SOUNDS, GEOMETRY.window_samples))
+    monkeypatch.setattr("metrics.kernel_distance._bandwidth", _no_scale)
+    results = evaluated(evaluation(monkeypatch))
+    assert "generated, cat: no kad. No scale." in results["remarks"]
+    assert "kad" not in results["rows"]["generated"]["cat"]
+    assert results["rows"]["generated"]["cat"]["fad"]["value"] > 0
+    json.dumps(results, allow_nan=False)
+
+
+def _no_scale(reference):
+    raise ValueError("No scale.")
+
+
+def test_with_kept_sounds_the_figures_are_the_same_and_no_model_is_asked(monkeypatch, tmp_path):
+    speak(monkeypatch, lambda label: half(2, label))
+    first, again = evaluation(monkeypatch), evaluation(monkeypatch)
+    first.store, again.store = (SoundStore(tmp_path, GEOMETRY.sample_rate_hz) for _ in range(2))
+    results = evaluated(first)
+    monkeypatch.setattr("lightning_modules.evaluation_rows.RowSounds.make", None)
+    assert evaluated(again) == results
