@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from media.phase_gradient import gradient_phase
+
 NUM_SHARED_FRAMES = 16  # of one piece and the next: half of them are decided, half are changed once more
 
 
@@ -25,7 +27,7 @@ def griffin_lim(
         hop_samples: between two frames.
         num_iterations: each is an inverse and a forward transform.
         momentum: from 0 (the classic algorithm) to below 1.
-        phase: (bins, frames) in radians to begin with, the same for each row.
+        phase: (batch, bins, frames) in radians to begin with, or (bins, frames), the same for each row.
         past: (batch, samples) that the result begins with: its first half is kept as it is, over the second it fades
             into the new.
 
@@ -65,35 +67,39 @@ def invert_pieces(
 ) -> Iterator[Tensor]:
     """The waveform of consecutive pieces of one long spectrogram, in constant memory.
 
-    Each piece shares frames with the one before, and goes on from its waveform; the border is not heard.
+    Each piece shares frames with the one before, and goes on from its phases and its waveform; the border is not heard.
 
     Args:
         pieces: (batch, bins, frames) of linear magnitudes each.
         hop_samples, num_iterations, momentum: see `griffin_lim`.
-        seed: of the random phases that each piece begins with.
+        seed: see `gradient_phase`.
 
     Yields:
         (batch, samples); all together (number of frames - 1) * hop samples.
     """
     generator = torch.Generator().manual_seed(seed)
-    shared, past, waveform, num_told = None, None, None, 0
+    shared, past, known, waveform, num_told = None, None, None, None, 0
     for piece in pieces:
         magnitude = piece if shared is None else torch.cat([shared, piece], dim=2)
         if magnitude.shape[2] <= NUM_SHARED_FRAMES:
             shared = magnitude
             continue
-        phase = random_phase(magnitude, generator)
+        phase = gradient_phase(magnitude, hop_samples, generator, known)
         waveform = griffin_lim(magnitude, hop_samples, num_iterations, momentum, phase, past)
         end = waveform.shape[1] - (NUM_SHARED_FRAMES - 1) * hop_samples
         past = waveform[:, end:]
+        known = _phases(past, magnitude.shape[1], hop_samples)[:, :, :-1]  # half of the last lies beyond it
         yield waveform[:, num_told : end + past.shape[1] // 2]
         shared, num_told = magnitude[:, :, -NUM_SHARED_FRAMES:], past.shape[1] // 2
     if waveform is not None:
         yield waveform[:, waveform.shape[1] - past.shape[1] + num_told :]
     elif shared is not None:
-        yield griffin_lim(shared, hop_samples, num_iterations, momentum, random_phase(shared, generator))
+        phase = gradient_phase(shared, hop_samples, generator)
+        yield griffin_lim(shared, hop_samples, num_iterations, momentum, phase)
 
 
-def random_phase(magnitude: Tensor, generator: torch.Generator) -> Tensor:
-    """(bins, frames) in radians, drawn on the CPU: every device and every row of a batch begins with the same."""
-    return 2 * torch.pi * torch.rand(magnitude.shape[1:], generator=generator).to(magnitude.device)
+def _phases(waveform: Tensor, num_bins: int, hop_samples: int) -> Tensor:
+    """(batch, bins, frames) of waveforms (batch, samples)."""
+    n_fft = 2 * (num_bins - 1)
+    window = torch.hann_window(n_fft, device=waveform.device)
+    return torch.stft(waveform, n_fft, hop_samples, window=window, return_complex=True).angle()

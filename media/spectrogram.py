@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from media.geometry import Geometry
-from media.griffin_lim import griffin_lim, invert_pieces, random_phase
+from media.griffin_lim import griffin_lim, invert_pieces
+from media.phase_gradient import gradient_phase
 
 FRAMES_AT_ONCE = 4096
 
 
 class Spectrogram(nn.Module):
-    """Log-magnitude spectrogram with an absolute scale, and its inverse by Griffin-Lim.
+    """Log-magnitude spectrogram with an absolute scale, and its inverse by the phases' gradient and Griffin-Lim.
 
     Why: the VQ-VAE works on pictures of sound. 0 dB is a full-scale sine (the same for every clip, so that a quiet
     sound stays quiet), `dynamic_range_db` below it is silence, and this range is mapped to [-1, 1].
@@ -57,15 +58,16 @@ class Spectrogram(nn.Module):
     def invert(self, spectrogram: Tensor, num_iterations: int = 64, momentum: float = 0.99, seed: int = 0) -> Tensor:
         """Spectrogram (..., 1, bins, frames) → waveform (..., (frames - 1) * hop samples) in [-1, 1].
 
-        The first phases are random, drawn from `seed`: the same picture gives the same sound. A waveform that would
-        clip is scaled down as a whole.
+        The first phases come from the magnitudes, see `gradient_phase`; what is random in them is drawn from `seed`, so
+        that the same picture gives the same sound. A waveform that would clip is scaled down as a whole.
         """
         with torch.autocast(spectrogram.device.type, enabled=False):
             magnitude = self.magnitude(spectrogram)
             shape = magnitude.shape
             magnitude = magnitude.reshape(-1, *shape[-2:])
-            phase = random_phase(magnitude, torch.Generator().manual_seed(seed))
-            waveform = griffin_lim(magnitude, self.geometry.hop_samples, num_iterations, momentum, phase)
+            hop_samples = self.geometry.hop_samples
+            phase = gradient_phase(magnitude, hop_samples, torch.Generator().manual_seed(seed))
+            waveform = griffin_lim(magnitude, hop_samples, num_iterations, momentum, phase)
             waveform = waveform / waveform.abs().amax(dim=-1, keepdim=True).clamp(min=1.0)
         return waveform.reshape(*shape[:-3], waveform.shape[-1])
 

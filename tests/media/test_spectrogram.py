@@ -149,7 +149,7 @@ def test_a_harmonic_sound_comes_back(reference):
     picture = reference(waveform)
     again = reference.invert(picture)
     assert again.shape == waveform.shape
-    assert convergence_db(reference, picture, again) < -20
+    assert convergence_db(reference, picture, again) < -40
 
 
 def test_iterations_and_momentum_help(reference):
@@ -204,13 +204,21 @@ def test_pieces_make_a_waveform_of_the_whole_length(tiny, num_frames):
     assert sum(piece.shape[1] for piece in pieces) == 16 * (sum(num_frames) - 1)
 
 
-def test_a_sound_in_pieces_is_as_good_as_in_one(reference):
+@pytest.mark.parametrize(("noise_level", "best_db", "most_lost_db"), [(0.0, -40, 10), (0.1, -20, 1)])
+def test_a_sound_in_pieces_is_as_good_as_in_one(reference, noise_level, best_db, most_lost_db):
+    """As good as can be heard: a sound without noise comes back so well that the ends of the pieces show."""
     waveform = meow(Geometry()).repeat(3)
-    picture = reference(waveform)
-    whole = reference.invert(picture)
+    picture = reference(waveform + noise(len(waveform), level=noise_level))
     in_pieces = torch.cat(list(reference.invert_pieces(picture[None].split(100, dim=-1))), dim=1)[0]
-    assert convergence_db(reference, picture, in_pieces) < convergence_db(reference, picture, whole) + 2
-    assert convergence_db(reference, picture, in_pieces) < -20
+    found_db = convergence_db(reference, picture, in_pieces)
+    assert found_db < best_db
+    assert found_db < convergence_db(reference, picture, reference.invert(picture)) + most_lost_db
+
+
+def test_a_piece_goes_on_from_the_phases_before(reference):
+    picture = reference(meow(Geometry()).repeat(3))
+    pieces = reference.invert_pieces(picture[None].split(100, dim=-1), num_iterations=4)
+    assert convergence_db(reference, picture, torch.cat(list(pieces), dim=1)[0]) < -30
 
 
 def test_no_border_is_heard_between_pieces(reference):
