@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator
 
 from datamodules.paired_root import natural_key
 
-ORDER = ("vqvae", "top", "bottom", "classifier", "listener")
+ORDER = ("vqvae", "top", "bottom", "classifier")
 FIGURES = ("perplexity", "accuracy", "mse", "loss")  # the first that was validated is shown
 TRAIN_COLOUR, VAL_COLOUR = "#fc8961", "#51127c"
 NUM_TRAIN_POINTS = 200  # at most so many are drawn, each the mean of its neighbours
