@@ -17,7 +17,7 @@ from lightning_modules.system import CHECKPOINT_KEY
 STEP = "training step"
 LOADED_S = 0.5
 NAMES = {"vqvae": "VQ-VAE-2", "top": "Top prior", "bottom": "Bottom prior", "classifier": "ResNet-50"}
-LEFT_OUT_IN_QUICK = ("bottom", "classifier")  # their steps take seconds
+LEFT_OUT_IN_QUICK = ("top", "bottom", "classifier")  # their steps take seconds
 
 
 def measure_loaders(plan: Plan, num_photos: int = 48, num_sounds: int = 24, photo_size: int = 400) -> Part:

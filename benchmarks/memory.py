@@ -38,6 +38,7 @@ def measure_memory(plan: Plan, batch_sizes: Sequence[int] = BATCH_SIZES) -> Part
     left_out = [case for case in cases if plan.is_quick and case[0] > smallest]
     repeated = [case for case in cases if not plan.is_quick and case[0] == smallest]
     tasks = [case for case in cases if case not in left_out] + repeated * (plan.num_repetitions - 1)
+    tasks.sort(key=lambda case: case[1] != MATRIX)  # the slowest first, so that no processor waits for it in the end
     tell(f"memory: {len(tasks)} processes, {NUM_AT_ONCE} at a time")
     with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
         peaks = list(pool.map(lambda task: peak_gib(plan, {"batch_size": task[0], **ways[task[1]]}), tasks))

@@ -51,7 +51,7 @@ def measure_window(plan: Plan, level: str, prior: CodePrior, gpt: GPT) -> list[R
         for precision in ("float32", "float16", "int8")
         if plan.device.type == "cpu" or precision != "int8"
     }
-    if level == "bottom":
+    if level == "bottom" and not plan.is_quick:
         ours |= {
             f"ours, {precision}, attention_columns {ATTENTION_COLUMNS}": (endless(prior), precision)
             for precision in ("float32", "int8")

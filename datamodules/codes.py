@@ -10,10 +10,11 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.decoded_sounds import SoundFile, sound_files
 from datamodules.loading import SampleKey, sample_generator, sample_key
 from datamodules.paired_module import PairedDataModule
 from datamodules.paired_root import list_classes
-from datamodules.sounds import SoundFile, Windows, padded, sound_files
+from datamodules.sounds import Windows, padded
 from lightning_modules.checkpoint import fingerprint, load
 from media.sound_files import atomic_path
 

@@ -11,9 +11,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from datamodules.decoded_sounds import SoundFile, sound_files
 from datamodules.paired_root import list_classes
 from datamodules.photos import PhotoDataModule, Photos
-from datamodules.sounds import SoundFile, Windows, sound_files
+from datamodules.sounds import Windows
 
 ROWS_OF_REAL_SOUNDS = ("real", "inverted", "reconstructed")
 MAX_SOUNDS_OF_A_WINDOW = 4

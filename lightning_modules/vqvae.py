@@ -13,8 +13,9 @@ from lightning_modules.predictions import SoundPrediction
 from lightning_modules.system import System
 from media import Geometry, Spectrogram
 from metrics import CodeUsage
-from networks import VQVAE2, VQVAE2Output
+from networks import VQVAE2, PatchCritic, VQVAE2Output
 from networks.code_grid import flatten_codes, unflatten_codes
+from networks.critic import criticism, hinge_loss
 
 
 class VQVAE(System):
@@ -28,11 +29,17 @@ class VQVAE(System):
         geometry: of window, spectrogram and grids; its strides must be the network's.
         commitment_weight: beta of the paper.
         learning_rate, weight_decay, warmup_steps: see `System`.
+        critic: learns at the same time to tell reconstructions from originals, and the decoder learns from it; None to
+            do without.
+        critic_weight: how strong its gradient at a reconstruction is beside that of the squared error.
+        critic_from_step: optimiser step from which there is criticism.
 
     Raises:
         ValueError: where the strides of network and geometry differ, naming both.
 
-    Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.1, equation 2.
+    Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.1, equation 2;
+    the balance of two gradients at the output: A. Défossez et al., "High Fidelity Neural Audio Compression", 2022,
+    arXiv 2210.13438, section 3.4.
     """
 
     def __init__(
@@ -43,8 +50,13 @@ class VQVAE(System):
         learning_rate: float = 3e-4,
         weight_decay: float = 0.0,
         warmup_steps: int = 100,
+        critic: PatchCritic | None = None,
+        critic_weight: float = 1.0,
+        critic_from_step: int = 0,
     ) -> None:
         super().__init__(network, learning_rate, weight_decay, warmup_steps)
+        self.critic = critic
+        self.critic_weight, self.critic_from_step = critic_weight, critic_from_step
         strides = {"network": (network.bottom_stride, network.top_stride)}
         strides["geometry"] = (geometry.bottom_stride, geometry.top_stride)
         if strides["network"] != strides["geometry"]:
@@ -67,7 +79,12 @@ class VQVAE(System):
         spectrogram = self.spectrogram(batch["waveform"])
         output = self.network(spectrogram)
         loss, mse, commitment = self._losses(spectrogram, output)
-        return self.log_training(loss, mse=mse, commitment=commitment)
+        figures = {"mse": mse, "commitment": commitment}
+        if self.critic is not None and self.global_step >= self.critic_from_step:
+            for_decoder, for_critic = self._critic_losses(spectrogram, output.reconstruction)
+            loss = loss + for_decoder + for_critic
+            figures["critic_loss"] = for_critic
+        return self.log_training(loss, **figures)
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Adds one batch of held-out sounds."""
@@ -149,6 +166,20 @@ class VQVAE(System):
     def codebooks(self) -> dict[str, Tensor]:
         """Both codebooks, for their fingerprint."""
         return {"top": self.network.quantize_top.codebook, "bottom": self.network.quantize_bottom.codebook}
+
+    def _critic_losses(self, original: Tensor, reconstruction: Tensor) -> tuple[Tensor, Tensor]:
+        """(for the decoder, for the critic), to be minimised at once; neither reaches the other's weights."""
+        made = reconstruction.detach().requires_grad_()
+        real_scores, real_features = self.critic(original)
+        self.critic.requires_grad_(False)
+        made_scores, made_features = self.critic(made)
+        self.critic.requires_grad_(True)
+        loss = criticism(made_scores, made_features, [features.detach() for features in real_features])
+        (direction,) = torch.autograd.grad(loss * made.numel(), made)  # as a sum, or half precision would round it to 0
+        error = (made.detach().float() - original) * (2 / made.numel())  # the gradient of the mean squared error
+        scale = self.critic_weight * error.norm() / direction.float().norm().clamp(min=1e-12)
+        for_decoder = (reconstruction.float() * (direction.float() * scale)).sum()
+        return for_decoder - for_decoder.detach(), hinge_loss(real_scores, self.critic(made.detach())[0])
 
     def _losses(self, spectrogram: Tensor, output: VQVAE2Output) -> tuple[Tensor, Tensor, Tensor]:
         mse = F.mse_loss(output.reconstruction.float(), spectrogram)

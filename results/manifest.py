@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from datamodules.decoded_sounds import sound_files
 from datamodules.paired_root import Kind, leave_out_unreadable, list_files
 from datamodules.photos import unreadable_photos
-from datamodules.sounds import sound_files
 from datamodules.split import decide_split
 from media.sound_files import atomic_path, read_sound
 

@@ -11,15 +11,17 @@ from cli_arguments import CONFIGS
 from tests.conftest import SYSTEMS, TINY, run_cli, working_folder
 
 SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+OVERLAYS = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
 COUNTS = {"vqvae": 573_857, "top": 5_334_656, "bottom": 5_453_696, "classifier": 23_512_130}
 
 
 def test_there_is_a_config_for_each_system_and_the_composite() -> None:
     assert sorted([*SYSTEMS, "video2audio"]) == SHIPPED
-    assert sorted(path.stem for path in (CONFIGS / "demo").glob("*.yaml")) == SHIPPED
+    for overlay in OVERLAYS:
+        assert sorted(path.stem for path in (CONFIGS / overlay).glob("*.yaml")) == SHIPPED
 
 
-@pytest.mark.parametrize("overlay", [[], ["--config", "demo.yaml"]], ids=["reference", "demo"])
+@pytest.mark.parametrize("overlay", [[], *(["--config", f"{name}.yaml"] for name in OVERLAYS)], ids=str)
 @pytest.mark.parametrize("system", SHIPPED)
 def test_a_config_gives_a_model_and_its_data_and_writes_nothing(
     system: str, overlay: list[str], tmp_path: Path

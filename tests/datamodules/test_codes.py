@@ -8,7 +8,8 @@ import torch
 
 from datamodules import BottomCodesDataModule, TopCodesDataModule
 from datamodules.codes import ShiftedWindows
-from datamodules.sounds import SoundFile, Windows, sound_files
+from datamodules.decoded_sounds import SoundFile, sound_files
+from datamodules.sounds import Windows
 from lightning_modules import VQVAE
 from tests.datamodules.conftest import RATE_HZ, tree, write_sound
 from tests.lightning_modules.tiny import (

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from datamodules import VideoDataModule
+from datamodules.decoded_sounds import SoundFile
 from datamodules.evaluation import FigureJob, SoundJob, halves
-from datamodules.sounds import SoundFile
 from media import Geometry
 
 GEOMETRY = Geometry(sample_rate_hz=8000, n_fft=126, hop_samples=64, num_frames=32, bottom_stride=4, top_stride=8)
