@@ -48,7 +48,12 @@ ABOUT_VIDEOS = {  # settings of the composite that no sound of an evaluation dep
     "mixing",
 }
 DRAWING = {"seed", "sampling", "num_candidates"}
-IRRELEVANT = {"inverted": DRAWING, "reconstructed": DRAWING, "real_top_codes": {"num_candidates"}, "generated": set()}
+IRRELEVANT = {
+    "inverted": DRAWING | {"grain"},
+    "reconstructed": DRAWING,
+    "real_top_codes": {"num_candidates"},
+    "generated": set(),
+}
 MAKERS = (
     "networks/*.py",
     "media/*.py",
@@ -93,6 +98,8 @@ class RowSounds:
             spectrogram = vqvae.network(spectrogram).reconstruction.float()
         elif job.row == "real_top_codes":
             spectrogram = self._under_real_top_codes(job)
+        if job.row != "inverted":
+            spectrogram = next(vqvae.with_grain([spectrogram], self.voice.grain))
         return vqvae.spectrogram.invert(spectrogram, self.voice.num_iterations)
 
     def _under_real_top_codes(self, job: SoundJob) -> Tensor:

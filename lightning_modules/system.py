@@ -89,7 +89,7 @@ class System(Described, LightningModule):
 
     def optimizer_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for AdamW."""
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         return [
             {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},

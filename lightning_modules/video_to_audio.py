@@ -43,6 +43,8 @@ class VideoToAudio(LightningModule):
         num_variants: sounds made for each input, in one batch.
         num_candidates: beginnings that the top prior draws for each sound, to keep the one that is most plainly of its
             class.
+        grain: how much of the unevenness that a decoded spectrogram lacks is put back, as its VQ-VAE's validation error
+            tells; 1 for all, 0 for none.
         sync: `activity` places calls where something happens, `none` lets the sound run on.
         classes: names of the classes that may be heard; None for all that the models know.
         threshold: a class must be at least this probable on average, else there is silence.
@@ -70,6 +72,7 @@ class VideoToAudio(LightningModule):
         seed: int = 1,
         num_variants: int = 1,
         num_candidates: int = 4,
+        grain: float = 1.0,
         sync: Literal["activity", "none"] = "activity",
         classes: list[str] | None = None,
         threshold: float = 0.6,
@@ -85,14 +88,15 @@ class VideoToAudio(LightningModule):
         words: dict[str, list[str]] | None = None,
     ) -> None:
         super().__init__()
-        if num_variants < 1 or num_candidates < 1 or not looks_per_second > 0:
+        if num_variants < 1 or num_candidates < 1 or not looks_per_second > 0 or not grain >= 0:
             raise ValueError(
-                f"num_variants is {num_variants}, num_candidates {num_candidates} and looks_per_second "
-                f"{looks_per_second}, expected at least 1, 1, and more than 0."
+                f"num_variants is {num_variants}, num_candidates {num_candidates}, looks_per_second {looks_per_second} "
+                f"and grain {grain}, expected at least 1, 1, more than 0, and 0 or more."
             )
         self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
         self.sampling, self.mixing = sampling, mixing
         self.seed, self.num_variants, self.num_candidates, self.sync = seed, num_variants, num_candidates, sync
+        self.grain = grain
         self.allowed_classes, self.threshold, self.ambience_db = classes, threshold, ambience_db
         self.looks_per_second = looks_per_second
         self.smoothing_s, self.min_scene_s = smoothing_s, min_scene_s
@@ -125,6 +129,7 @@ class VideoToAudio(LightningModule):
             "seed": self.seed,
             "num_variants": self.num_variants,
             "num_candidates": self.num_candidates,
+            "grain": self.grain,
             "sync": self.sync,
             "classes": self.allowed_classes or self.classes,
             "threshold": self.threshold,
@@ -192,7 +197,8 @@ class VideoToAudio(LightningModule):
 
     def make_voice(self) -> Voice:
         """What the three generative models sound like."""
-        return Voice(self.vqvae, self.top, self.bottom, self.sampling, self.num_iterations, self.num_candidates)
+        models = (self.vqvae, self.top, self.bottom)
+        return Voice(*models, self.sampling, self.num_iterations, self.num_candidates, self.grain)
 
     def find_scenes(self, sight: Sight, duration_s: float) -> list[Scene]:
         """Scenes of what was seen, over the whole of a clip."""

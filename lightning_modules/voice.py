@@ -29,6 +29,7 @@ class Voice:
         num_iterations: of Griffin-Lim.
         num_candidates: beginnings of top codes that are drawn for each sound, of which the one that is most plainly of
             its class is kept; see `networks.choosing`.
+        grain: how much of the unevenness that a decoded spectrogram lacks is put back; see `VQVAE.with_grain`.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class Voice:
         sampling: Sampling,
         num_iterations: int,
         num_candidates: int = 1,
+        grain: float = 1.0,
     ) -> None:
         self.vqvae, self.priors = vqvae, {"top": top.network, "bottom": bottom.network}
         self.sampling, self.num_iterations = sampling, num_iterations
-        self.num_candidates = num_candidates
+        self.num_candidates, self.grain = num_candidates, grain
         self.geometry = vqvae.geometry
 
     @torch.inference_mode()
@@ -66,6 +68,7 @@ class Voice:
             bottom_columns = progress.track(bottom_columns, num_bottom_columns, description="sampling codes")
             pieces = self.vqvae.decode_columns(for_decoder, bottom_columns)
             num_left = num_samples
+            pieces = self.vqvae.with_grain(pieces, self.grain)
             for piece in self.vqvae.spectrogram.invert_pieces(pieces, self.num_iterations):
                 piece = piece[:, :num_left].cpu().float().numpy()
                 num_left -= piece.shape[1]

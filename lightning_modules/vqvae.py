@@ -1,21 +1,21 @@
 """Learning to turn spectrograms into codes and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, MeanSquaredError
 
 from lightning_modules.predictions import SoundPrediction
 from lightning_modules.system import System
 from media import Geometry, Spectrogram
+from media.grain import add_grain
 from metrics import CodeUsage
-from networks import VQVAE2, PatchCritic, VQVAE2Output
+from networks import VQVAE2, VQVAE2Output
 from networks.code_grid import flatten_codes, unflatten_codes
-from networks.critic import criticism, hinge_loss
 
 
 class VQVAE(System):
@@ -29,17 +29,11 @@ class VQVAE(System):
         geometry: of window, spectrogram and grids; its strides must be the network's.
         commitment_weight: beta of the paper.
         learning_rate, weight_decay, warmup_steps: see `System`.
-        critic: learns at the same time to tell reconstructions from originals, and the decoder learns from it; None to
-            do without.
-        critic_weight: how strong its gradient at a reconstruction is beside that of the squared error.
-        critic_from_step: optimiser step from which there is criticism.
 
     Raises:
         ValueError: where the strides of network and geometry differ, naming both.
 
-    Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.1, equation 2;
-    the balance of two gradients at the output: A. Défossez et al., "High Fidelity Neural Audio Compression", 2022,
-    arXiv 2210.13438, section 3.4.
+    Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.1, equation 2.
     """
 
     def __init__(
@@ -50,13 +44,8 @@ class VQVAE(System):
         learning_rate: float = 3e-4,
         weight_decay: float = 0.0,
         warmup_steps: int = 100,
-        critic: PatchCritic | None = None,
-        critic_weight: float = 1.0,
-        critic_from_step: int = 0,
     ) -> None:
         super().__init__(network, learning_rate, weight_decay, warmup_steps)
-        self.critic = critic
-        self.critic_weight, self.critic_from_step = critic_weight, critic_from_step
         strides = {"network": (network.bottom_stride, network.top_stride)}
         strides["geometry"] = (geometry.bottom_stride, geometry.top_stride)
         if strides["network"] != strides["geometry"]:
@@ -67,9 +56,11 @@ class VQVAE(System):
         self.geometry = geometry
         self.commitment_weight = commitment_weight
         self.spectrogram = Spectrogram(geometry)
+        self.register_buffer("residual_db", torch.zeros(geometry.num_bins))
         self.set_metrics(
             loss=MeanMetric(),
             mse=MeanMetric(),
+            residual=MeanSquaredError(num_outputs=geometry.num_bins),
             top=CodeUsage(network.num_codes),
             bottom=CodeUsage(network.num_codes),
         )
@@ -79,12 +70,7 @@ class VQVAE(System):
         spectrogram = self.spectrogram(batch["waveform"])
         output = self.network(spectrogram)
         loss, mse, commitment = self._losses(spectrogram, output)
-        figures = {"mse": mse, "commitment": commitment}
-        if self.critic is not None and self.global_step >= self.critic_from_step:
-            for_decoder, for_critic = self._critic_losses(spectrogram, output.reconstruction)
-            loss = loss + for_decoder + for_critic
-            figures["critic_loss"] = for_critic
-        return self.log_training(loss, **figures)
+        return self.log_training(loss, mse=mse, commitment=commitment)
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Adds one batch of held-out sounds."""
@@ -93,6 +79,8 @@ class VQVAE(System):
         loss, mse, _ = self._losses(spectrogram, output)
         metrics["loss"].update(loss, weight=len(spectrogram))
         metrics["mse"].update(mse, weight=len(spectrogram))
+        by_bin = (x.movedim(-2, -1).flatten(0, -2) for x in (output.reconstruction.float(), spectrogram))
+        metrics["residual"].update(*by_bin)
         metrics["top"].update(output.top.codes)
         metrics["bottom"].update(output.bottom.codes)
 
@@ -103,11 +91,17 @@ class VQVAE(System):
             figures |= {f"{level}_{name}": value for name, value in metrics[level].compute().items()}
         return figures
 
+    def on_validation_epoch_end(self) -> None:
+        """Logs the figures, and keeps the size of the error that is left: see `with_grain`."""
+        residual = self.held_out["val"]["residual"].compute().sqrt()
+        self.residual_db = residual * self.geometry.dynamic_range_db / 2
+        super().on_validation_epoch_end()
+
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[SoundPrediction]:
         """Reconstructions of held-out sounds."""
         original = self.spectrogram(batch["waveform"])
         reconstruction = self.network(original).reconstruction.float()
-        waveforms = self.spectrogram.invert(reconstruction)
+        waveforms = self.spectrogram.invert(next(self.with_grain([reconstruction])))
         return [
             SoundPrediction(
                 name=f"reconstruction_{self.classes[label]}_{index:04d}",
@@ -159,6 +153,18 @@ class VQVAE(System):
             yield picture[..., first : first + num_top_columns * self.geometry.top_stride]
             before, coming = (before + coming[:num_top_columns])[-reach:], coming[num_top_columns:]
 
+    def with_grain(self, pieces: Iterable[Tensor], strength: float = 1.0) -> Iterator[Tensor]:
+        """Consecutive decoded pieces (batch, 1, bins, frames) → the same, as uneven as the sounds they stand for.
+
+        Decoded is the mean of what the codes may mean; what varies about it is as large as the error on validation
+        data, in each frequency bin. See `media.grain`.
+
+        Args:
+            pieces: of one spectrogram.
+            strength: 1 puts back all that is missing, 0 nothing.
+        """
+        return add_grain(pieces, strength * self.residual_db, self.geometry)
+
     def decode_coarsely(self, top_codes: Tensor) -> Tensor:
         """Flattened top codes of any length → a coarse spectrogram: what the top prior says, on its own."""
         return self.network.decode_top_codes(unflatten_codes(top_codes, self.geometry.top_shape[0])).float()
@@ -166,20 +172,6 @@ class VQVAE(System):
     def codebooks(self) -> dict[str, Tensor]:
         """Both codebooks, for their fingerprint."""
         return {"top": self.network.quantize_top.codebook, "bottom": self.network.quantize_bottom.codebook}
-
-    def _critic_losses(self, original: Tensor, reconstruction: Tensor) -> tuple[Tensor, Tensor]:
-        """(for the decoder, for the critic), to be minimised at once; neither reaches the other's weights."""
-        made = reconstruction.detach().requires_grad_()
-        real_scores, real_features = self.critic(original)
-        self.critic.requires_grad_(False)
-        made_scores, made_features = self.critic(made)
-        self.critic.requires_grad_(True)
-        loss = criticism(made_scores, made_features, [features.detach() for features in real_features])
-        (direction,) = torch.autograd.grad(loss * made.numel(), made)  # as a sum, or half precision would round it to 0
-        error = (made.detach().float() - original) * (2 / made.numel())  # the gradient of the mean squared error
-        scale = self.critic_weight * error.norm() / direction.float().norm().clamp(min=1e-12)
-        for_decoder = (reconstruction.float() * (direction.float() * scale)).sum()
-        return for_decoder - for_decoder.detach(), hinge_loss(real_scores, self.critic(made.detach())[0])
 
     def _losses(self, spectrogram: Tensor, output: VQVAE2Output) -> tuple[Tensor, Tensor, Tensor]:
         mse = F.mse_loss(output.reconstruction.float(), spectrogram)

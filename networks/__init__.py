@@ -1,6 +1,5 @@
 """Tensors in, tensors out: the architectures, without any training."""
 
-from networks.critic import PatchCritic
 from networks.description import Described, build
 from networks.prior import CodePrior, TopContext
 from networks.quantizer import EMAQuantizer, Quantized
@@ -13,7 +12,6 @@ __all__ = [
     "CodePrior",
     "Described",
     "EMAQuantizer",
-    "PatchCritic",
     "Quantized",
     "ResNet50",
     "Sampling",
