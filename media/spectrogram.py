@@ -90,16 +90,19 @@ def spectrogram_of_file(path: Path, geometry: Geometry, max_columns: int = 1500)
     Where it has more than `max_columns` frames, each column is the loudest of several.
     """
     spectrogram, hop = Spectrogram(geometry), geometry.hop_samples
-    columns = []
     with soundfile.SoundFile(path) as file:
         num_frames = len(file) // hop + 1
         size = -(-num_frames // max_columns)
         block = size * -(-FRAMES_AT_ONCE // size)
         context = -(-geometry.n_fft // hop)
+        # Made at once: small pieces that stay, between large ones that go, would tear the memory into holes.
+        columns = np.empty((geometry.num_bins, -(-num_frames // size)), np.float32)
         for first in range(0, num_frames, block):
             start = max(0, first - context)
             file.seek(start * hop)
             waveform = file.read((first + block + context - start) * hop, dtype="float32")
-            picture = spectrogram(torch.from_numpy(waveform))[0, :, first - start :][:, :block]
-            columns += [part.amax(dim=1) for part in picture.split(size, dim=1)]
-    return torch.stack(columns, dim=1)[:, :max_columns].numpy()
+            picture = spectrogram(torch.from_numpy(waveform))[0, :, first - start :]
+            picture = picture[:, : min(block, num_frames - first)]
+            for number, part in enumerate(picture.split(size, dim=1), start=first // size):
+                columns[:, number] = part.amax(dim=1).numpy()
+    return columns
