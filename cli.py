@@ -180,15 +180,19 @@ class Video2AudioCLI(LightningCLI):
             say(f"Starting from scratch: there is no {folder / LAST}{', nor one under '.join(['', *roots])}.")
             return None
         max_steps = self.trainer.max_steps
+        now = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_none=False))
+        changed = changes(point.config, now) if point.config else []
         if 0 < max_steps <= point.step:
+            for change in changed:
+                say(f"Changed since that fit: {change}")
+            other = "; to begin anew with what has changed, add --fresh" if changed else ""
             raise SessionEnd(
-                f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps",
+                f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps{other}",
                 options=("--trainer.max_steps", str(2 * max_steps)),
                 is_finished=True,
             )
         say(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
-        now = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_none=False))
-        for change in changes(point.config, now) if point.config else []:
+        for change in changed:
             say(f"Changed since that checkpoint: {change}")
         return point
 

@@ -82,7 +82,16 @@ def short_error(message: str) -> str:
         return f"Expected python cli.py, then fit, validate, test, predict or doctor. ({_in_one_line(message)})"
     if refused := re.findall(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", message):
         class_path, option = refused[-1]
+        if class_path.startswith("lightning."):
+            return f"Which system? Add --config with one of {configs}."
         return f"{class_path} has no option {option!r}.{_did_you_mean(option, _options_of(class_path))}"
+    listed = re.search(r"NestedArg\(key='(\w+)', val='([^']*)'\)", message)
+    if listed and "list" in message.lower():
+        return f'{listed[1]} is {listed[2]}, expected null or a list: "[{listed[2]}]".'
+    if re.search(r"unrecognized arguments: ", message, flags=re.IGNORECASE):
+        paths = message.partition("arguments: ")[2].split()
+        if paths and all(Path(path).exists() for path in paths):
+            return f'Several inputs were given, expected a folder, or a list: "[{paths[0]},…]". ({message})'
     if found := re.findall(r'Parser key "([^"]+)":\s+Expected a (.+?)\. Got value: (.+)', message):
         option, expected, value = found[-1]
         return f"{option} is {value}, expected {_readable(expected)}."

@@ -13,6 +13,7 @@ import av
 import soundfile
 
 from callbacks.claims import claim, release
+from lightning_modules.resuming import changes
 from media.mux import CONTAINERS
 from media.sound_files import atomic_path
 
@@ -30,7 +31,8 @@ class InputPrediction(Protocol):
 class InputRecords:
     """Keeps an input from being done twice, its outputs from replacing other files, and its failure from the others.
 
-    `records/<stem>-<number>.json` below the output folder tells of an input its size, time, settings and outputs. While
+    `records/<stem>-<number>.json` below the output folder tells of an input its size, time, settings and outputs with
+    their sizes: an output of another size was changed by somebody, and is not replaced without being asked. While
     a process works on it, there is a `….claim`, see `callbacks.claims`. Outputs are made in a folder `….partial`, and
     are put in place when all of the input's are there.
 
@@ -70,6 +72,9 @@ class InputRecords:
             self.release(path)
             return self._skip(path, "done before")
         self._check_place(path, [f"{name}{suffix}" for suffix in (*CONTAINERS, ".wav")])
+        before = self._read(path)
+        if before.get("status") == "done" and (changed := changes(before["settings"], self.settings)):
+            print(f"{path.name} is done anew, and its outputs are replaced: {', '.join(changed)}", flush=True)
         return None
 
     def end(self, path: Path, predictions: Sequence[InputPrediction]) -> dict[str, Any]:
@@ -86,7 +91,8 @@ class InputRecords:
         files: list[str] = []
         try:
             rows, files = self._save(path, predictions, record)
-            record |= {"status": "done", "outputs": [row["output"] for row in rows], "reason": ""}
+            remarks = [row["remark"] for row in rows if row.get("remark")]
+            record |= {"status": "done", "outputs": [row["output"] for row in rows], "reason": "; ".join(remarks)}
             record["scenes"] = str(rows[0].get("scenes", ""))
         except SAVING_ERRORS as error:
             record["reason"] = _in_one_line(error)
@@ -114,9 +120,22 @@ class InputRecords:
         except (FileNotFoundError, ValueError):
             return {}
 
-    def _write(self, path: Path, record: dict[str, Any], files: list[str]) -> None:
-        earlier = _files_of(self._read(path)) - set(files)
-        _write_json(self._file(path, ".json"), record | {"files": files, "earlier_files": sorted(earlier)})
+    def _write(self, path: Path, record: dict[str, Any], files: list[str], partial: Path | None = None) -> None:
+        """With the outputs' sizes; while they are put in place from `partial`, with those of before as well."""
+        before = self._read(path)
+        earlier, known = sorted(_files_of(before) - set(files)), before.get("sizes", {})
+        sizes = {file: known[file] for file in earlier if file in known}
+        for file in files:
+            size = _size((partial or self.output_dir) / file)
+            sizes[file] = [size] if partial is None else [size, *known.get(file, [])]
+        facts = {"files": files, "earlier_files": earlier, "sizes": sizes}
+        _write_json(self._file(path, ".json"), record | facts)
+
+    def _own(self, path: Path) -> set[str]:
+        """Files that were made from this input, and are still as they were made."""
+        record = self._read(path)
+        sizes = record.get("sizes", {})
+        return {file for file in _files_of(record) if _size(self.output_dir / file) in (None, *sizes.get(file, []))}
 
     def _is_done(self, path: Path) -> bool:
         if self.overwrite:
@@ -128,18 +147,20 @@ class InputRecords:
             and record["settings"] == self.settings
             and bool(version)
             and version.items() <= record.items()
-            and all((self.output_dir / file).is_file() for file in record["files"])
+            and all([_size(self.output_dir / file)] == record.get("sizes", {}).get(file) for file in record["files"])
         )
 
     def _check_place(self, path: Path, files: list[str]) -> list[str]:
         """Which of these files exist and were not made from this input; an error where they must not be replaced."""
-        if path.exists() and os.path.samefile(path.parent, self.output_dir):
+        if not path.exists():
+            return []  # which is told when it is opened
+        if os.path.samefile(path.parent, self.output_dir):
             raise ValueError(f"{path} lies in the folder for the outputs; give another --predictions.output_dir.")
-        own = _files_of(self._read(path))
+        own = self._own(path)
         foreign = [file for file in files if file not in own and os.path.lexists(self.output_dir / file)]
         if foreign and not self.overwrite:
             raise ValueError(
-                f"{self.output_dir / foreign[0]} is there already and was not made from {path}; "
+                f"{self.output_dir / foreign[0]} is there already and was not made from {path}, or was changed since; "
                 "give another --predictions.output_dir, or --predictions.overwrite true."
             )
         return foreign
@@ -159,7 +180,7 @@ class InputRecords:
             files = sorted(file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file())
             if replaced := self._check_place(path, files):
                 self._disown(set(replaced))
-            self._write(path, record, files)  # a call that ends between two files finds that they are its own
+            self._write(path, record, files, partial)  # a call that ends between two files finds that they are its own
             for file in files:
                 (self.output_dir / file).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(partial / file, self.output_dir / file)
@@ -192,6 +213,10 @@ def _version(path: Path) -> dict[str, int]:
     except OSError:
         return {}
     return {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _write_json(path: Path, record: dict[str, Any]) -> None:

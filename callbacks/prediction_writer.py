@@ -104,6 +104,9 @@ class PredictionWriter(BasePredictionWriter):
         """Leaves the input that was worked on to the next call."""
         if self.records is not None:
             self.records.release()
+            if isinstance(exception, KeyboardInterrupt):
+                num_inputs = len(trainer.datamodule.clips)
+                print(f"Stopped after {len(self.rows)} of {num_inputs} inputs. The same command goes on.", flush=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Writes and prints the summary of all processes' inputs: after the progress bar, and when all have ended."""

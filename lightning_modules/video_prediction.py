@@ -115,8 +115,10 @@ class VideoPrediction:
             )
         report = folder / f"{self.name}.html"
         write_report(self._report(shown, loudness), report)
+        info = None if self.is_photo else probe_video(self.path)
         return {
             "output": str(folder / shown[0].output),
+            "remark": f"{info.missing_s:.1f} s are missing at the end of it" if info and info.missing_s else "",
             "report": str(report),
             "scenes": ", ".join(f"{start:.1f}-{end:.1f} s {label}" for start, end, label in self.scenes),
         }

@@ -88,11 +88,24 @@ class VideoToAudio(LightningModule):
         words: dict[str, list[str]] | None = None,
     ) -> None:
         super().__init__()
-        if num_variants < 1 or num_candidates < 1 or not looks_per_second > 0 or not grain >= 0:
-            raise ValueError(
-                f"num_variants is {num_variants}, num_candidates {num_candidates}, looks_per_second {looks_per_second} "
-                f"and grain {grain}, expected at least 1, 1, more than 0, and 0 or more."
-            )
+        ranges = {
+            "num_variants": (num_variants, 1, 1000),
+            "num_candidates": (num_candidates, 1, 64),
+            "grain": (grain, 0, 10),
+            "threshold": (threshold, 0, 1),
+            "ambience_db": (ambience_db, -120, -20),
+            "looks_per_second": (looks_per_second, 0.01, 1000),
+            "smoothing_s": (smoothing_s, 0, 3600),
+            "min_scene_s": (min_scene_s, 0, 3600),
+            "photo_s": (photo_s, 0.1, 24 * 3600),
+            "fade_s": (fade_s, 0, 60),
+            "num_iterations": (num_iterations, 0, 10_000),
+        }
+        for name, (value, low, high) in ranges.items():
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} is {value}, expected {low} to {high}.")
+        if classes is not None and not classes:
+            raise ValueError("classes is an empty list, expected names of classes, or null for all.")
         self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
         self.sampling, self.mixing = sampling, mixing
         self.seed, self.num_variants, self.num_candidates, self.sync = seed, num_variants, num_candidates, sync

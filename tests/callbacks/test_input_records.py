@@ -138,13 +138,14 @@ def test_what_another_process_works_on_is_skipped(photos, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "error"), [("stopped", SystemExit), ("out of memory", torch.OutOfMemoryError)])
-def test_a_stop_and_a_full_memory_end_the_call_and_leave_no_claim(photos, tmp_path, name, error):
+def test_a_stop_and_a_full_memory_end_the_call_and_leave_no_claim(photos, tmp_path, name, error, capsys):
     out = tmp_path / "out"
     add(photos, f"{name}.png")
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(error):
         copy([photos / "a.png", photos / f"{name}.png", photos / "b.png"], out)
     signal.signal(signal.SIGINT, handler)  # Lightning lets a second Ctrl-C pass
+    assert ("Stopped after 1 of 3 inputs." in capsys.readouterr().out) == (name == "stopped")
     assert {path.suffix for path in (out / "records").iterdir()} == {".json"}
     (photos / f"{name}.png").unlink()
     assert copy(photos, out) == ["a", name, "b", "c"]
@@ -164,6 +165,18 @@ def test_no_file_is_replaced_that_was_not_made_from_the_input(photos, tmp_path):
     assert not (out / "b.wav").exists()
     copy(photos, out, overwrite=True)
     assert (out / "b.html").read_text() != "precious"
+
+
+def test_an_output_that_was_changed_by_hand_is_neither_done_nor_replaced(photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    copy(photos, out)
+    (out / "b.wav").write_text("mastered by hand")
+    for num_variants in (1, 2):
+        with pytest.raises(ValueError, match="1 of 3 inputs failed"):
+            copy(photos, out, num_variants=num_variants)
+        assert "b.wav is there already and was not made from" in table(out)["b.png"]["reason"]
+        assert (out / "b.wav").read_text() == "mastered by hand"
+    assert "a.png is done anew, and its outputs are replaced: model.num_variants: 1 → 2" in capsys.readouterr().out
 
 
 def test_an_input_whose_output_was_replaced_is_done_again(photos, tmp_path):
