@@ -94,6 +94,7 @@ class EvaluationWriter(Callback):
             "command": self.command,
             "machine": f"{machine}, Python {platform.python_version()}, torch {torch.__version__}",
             "seed": str(results["settings"]["seed"]),
+            "held-out sounds": {"test": "the test part", "val": "the validation part"}[trainer.datamodule.part],
             "embedding": results["embedding"],
             "tagger": results["tagger"] or "none",
         }

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
@@ -63,27 +63,35 @@ class EvaluationDataModule(LightningDataModule):
         num_sounds: sounds of each class that are generated.
         batch_size: sounds that are made at once.
         cache_dir: folder for decoded sounds.
+        part: the held-out part that is looked at; `val` to choose between models or options, for what was chosen on
+            the test part cannot be measured there any more.
 
     Raises:
         ValueError: where a number is below 1.
     """
 
     def __init__(
-        self, root: str = "data", num_sounds: int = 200, batch_size: int = 25, cache_dir: str = "cache"
+        self,
+        root: str = "data",
+        num_sounds: int = 200,
+        batch_size: int = 25,
+        cache_dir: str = "cache",
+        part: Literal["test", "val"] = "test",
     ) -> None:
         super().__init__()
         if num_sounds < 1 or batch_size < 1:
             raise ValueError(f"num_sounds is {num_sounds} and batch_size {batch_size}, expected at least 1.")
         self.root, self.cache_dir = root, cache_dir
         self.num_sounds, self.batch_size = num_sounds, batch_size
+        self.part = part
 
     def test_dataloader(self) -> DataLoader:
         """One job at a time.
 
         Raises:
             FileNotFoundError: where the root has no sounds.
-            ValueError: where its classes are not those of the models, the test part of a class cannot be divided, or
-                there are several processes.
+            ValueError: where its classes are not those of the models, the held-out part of a class cannot be divided,
+                or there are several processes.
         """
         if self.trainer.world_size > 1:
             raise ValueError(f"There are {self.trainer.world_size} processes; an evaluation needs --trainer.devices 1.")
@@ -96,41 +104,47 @@ class EvaluationDataModule(LightningDataModule):
             )
         geometry = model.vqvae.geometry
         files = sound_files(self.root, self.cache_dir, geometry.sample_rate_hz, facts["split"])
-        photos = self._test_photos(model.classifier.facts) if (Path(self.root) / "photos").is_dir() else None
-        jobs = EvaluationJobs(files, classes, geometry.window_samples, self.num_sounds, self.batch_size, photos)
+        photos = self._photos(model.classifier.facts) if (Path(self.root) / "photos").is_dir() else None
+        held_out = [file for file in files if file.part == self.part]
+        known = [file for file in files if file.part == "train"]
+        jobs = EvaluationJobs(
+            held_out, known, classes, geometry.window_samples, self.num_sounds, self.batch_size, photos
+        )
         return DataLoader(jobs, batch_size=None)
 
-    def _test_photos(self, facts: dict[str, Any]) -> Photos:
+    def _photos(self, facts: dict[str, Any]) -> Photos:
         data = PhotoDataModule(
             len(facts["classes"]), self.root, cache_dir=self.cache_dir, image_size=facts["image_size"]
         )
         data.stored_split = facts["split"]
         data.setup("test")
-        return data.test_set
+        return data.test_set if self.part == "test" else data.val_set
 
 
 class EvaluationJobs(Dataset):
     """Jobs in the order in which they are worked on; a job's sounds are read when its turn comes.
 
-    The test sounds of each class are divided into two halves by recording: the first is what all rows are compared
-    with, the second is what the rows of real sounds begin with. Windows overlap by half, so that a small test set
-    gives more of them.
+    The held-out sounds of each class are divided into two halves by recording: the first is what all rows are compared
+    with, the second is what the rows of real sounds begin with. Windows overlap by half, so that a small set gives
+    more of them.
 
     Args:
-        files: all sounds of the root, with the part that each has.
+        held_out: sounds that no model was fitted on.
+        known: sounds that the models were fitted on.
         classes: their names, in the order of the labels.
         window_samples: samples of a window of the VQ-VAE.
         num_sounds: sounds of a class that are generated.
         batch_size: sounds of a job.
-        photos: the test photos; None where there are none.
+        photos: held-out photos; None where there are none.
 
     Raises:
-        ValueError: where the test part of a class cannot be divided.
+        ValueError: where the held-out part of a class cannot be divided.
     """
 
     def __init__(
         self,
-        files: list[SoundFile],
+        held_out: list[SoundFile],
+        known: list[SoundFile],
         classes: list[str],
         window_samples: int,
         num_sounds: int,
@@ -139,18 +153,14 @@ class EvaluationJobs(Dataset):
     ) -> None:
         self.batch_size = batch_size
         self.jobs: list[tuple[str, int, Windows | Photos | None, range]] = []
-        of_part = {part: [file for file in files if file.part == part] for part in ("train", "test")}
-        parts = [
-            halves([file for file in of_part["test"] if file.label == label], name)
-            for label, name in enumerate(classes)
-        ]
+        parts = [halves([file for file in held_out if file.label == label], name) for label, name in enumerate(classes)]
         references = [Windows(first, window_samples, window_samples // 2) for first, _ in parts]
         others = [_taking_turns(Windows(second, window_samples, window_samples // 2)) for _, second in parts]
         for label in range(len(classes)):
-            known = [file for file in of_part["train"] if file.label == label]
-            self._add("training", label, Windows(known, window_samples))
+            of_class = [file for file in known if file.label == label]
+            self._add("training", label, Windows(of_class, window_samples))
             self._add("reference", label, references[label])
-        self._add("sounds", -1, Windows(of_part["test"], window_samples), batch_size=LARGEST_MODEL_BATCH)
+        self._add("sounds", -1, Windows(held_out, window_samples), batch_size=LARGEST_MODEL_BATCH)
         if photos is not None:
             self._add("photos", -1, photos, batch_size=LARGEST_MODEL_BATCH)
         for row in ROWS_OF_REAL_SOUNDS:
@@ -222,7 +232,7 @@ def halves(files: list[SoundFile], class_name: str) -> tuple[list[SoundFile], li
     """
     if len(files) < 2:
         raise ValueError(
-            f"Class {class_name!r} has too few test sounds: {len(files)}, expected at least 2, as real sounds are "
+            f"Class {class_name!r} has too few held-out sounds: {len(files)}, expected at least 2, as real sounds are "
             "compared with other real sounds. Add sounds; those at the end of the folder become test sounds."
         )
     before = [0, *accumulate(file.num_samples for file in files)]

@@ -19,7 +19,7 @@ from media.sound_files import atomic_path
 from networks import sample_codes
 
 ROWS = {
-    "real": "real test sounds of the second half, as they are",
+    "real": "real held-out sounds of the second half, as they are",
     "inverted": "the same, turned into a spectrogram and back, without any model",
     "reconstructed": "the same, through the VQ-VAE's codes and back",
     "real_top_codes": "their top codes, with bottom codes generated under them",

@@ -54,6 +54,17 @@ def test_halves_never_share_a_recording_and_all_come_from_the_test_part(root, ca
         assert recordings(jobs, row) == second
 
 
+def test_validation_sounds_and_photos_can_take_the_place_of_test(root, cache_dir, photo_root):
+    photo_root(cat=5, dog=5)
+    data = evaluation_data(root, cache_dir, part="val")
+    facts = data.trainer.lightning_module.vqvae.facts
+    facts["split"] = {name: {"test": "val", "val": "test"}.get(part, part) for name, part in facts["split"].items()}
+    jobs = list(data.test_dataloader())
+    assert recordings(jobs, "reference") == {"cat/cat_3.wav", "dog/dog_3.wav", "dog/dog_4.wav"}
+    (photos,) = (job.batch for job in jobs if isinstance(job, FigureJob) and job.kind == "photos")
+    assert {Path(path).stem for path in photos["path"]} == {"cat_1", "dog_1"}
+
+
 def test_the_split_is_the_checkpoints_and_none_is_decided(root, cache_dir):
     jobs_of(root, cache_dir)
     assert not list(Path(cache_dir).rglob("split.json"))
@@ -117,7 +128,7 @@ def test_blocks_have_about_equal_seconds():
     first, second = halves(files, "cat")
     assert [file.num_samples for file in first] == [9]
     assert first + second == files
-    with pytest.raises(ValueError, match="'cat' has too few test sounds: 1, expected at least 2"):
+    with pytest.raises(ValueError, match="'cat' has too few held-out sounds: 1, expected at least 2"):
         halves(files[:1], "cat")
 
 
