@@ -96,5 +96,5 @@ def test_values_that_leave_the_weights_meaning_alone_may_differ():
 
 @pytest.mark.parametrize("system", [tiny_vqvae(), tiny_top()], ids=["vqvae", "top"])
 def test_a_network_that_saw_no_data_has_no_metric_in_its_state(system):
-    assert {name.split(".")[0] for name in system.state_dict()} == {"network"}
+    assert {name.split(".")[0] for name in system.state_dict()} - {"residual_db"} == {"network"}
     assert isinstance(system.held_out["val"], torch.nn.ModuleDict)

@@ -137,6 +137,21 @@ def test_predictions_are_reconstructions_of_each_sound(vqvae):
         assert not torch.equal(left, right)
 
 
+@torch.no_grad()
+def test_validation_tells_how_much_grain_is_missing():
+    vqvae = tiny_vqvae()
+    tiny_trainer().test(vqvae, sound_data(), verbose=False)
+    assert not vqvae.residual_db.any(), "the test part is only measured"
+    tiny_trainer().validate(vqvae, sound_data(), verbose=False)
+    spectrogram = vqvae.spectrogram(tiny_sounds()["waveform"])
+    decoded = vqvae.eval().network(spectrogram).reconstruction
+    error_db = (decoded - spectrogram) * GEOMETRY.dynamic_range_db / 2
+    torch.testing.assert_close(vqvae.residual_db, error_db.square().mean(dim=(0, 1, 3)).sqrt())
+    (smooth,), (half,), (full,) = (vqvae.with_grain([decoded], strength) for strength in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(smooth, decoded)
+    assert 0 < (half - decoded).std() < (full - decoded).std()
+
+
 def test_strides_that_differ_from_the_geometrys_are_refused():
     with pytest.raises(ValueError, match=r"\(4, 16\) in the network, \(4, 8\) in the geometry"):
         VQVAE(VQVAE2(top_stride=16), GEOMETRY)
