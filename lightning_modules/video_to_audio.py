@@ -91,7 +91,7 @@ class VideoToAudio(LightningModule):
         ranges = {
             "num_variants": (num_variants, 1, 1000),
             "num_candidates": (num_candidates, 1, 64),
-            "grain": (grain, 0, 10),
+            "grain": (grain, 0, 1),
             "threshold": (threshold, 0, 1),
             "ambience_db": (ambience_db, -120, -20),
             "looks_per_second": (looks_per_second, 0.01, 1000),
