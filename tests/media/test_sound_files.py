@@ -110,6 +110,7 @@ NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 30_000)
         ("not_finite.wav", as_file(np.array([0, np.nan]), "WAV", subtype="FLOAT"), "not a number"),
         ("cut.flac", as_file(NOISE, "FLAC")[:20_000], "damaged"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "content",
 )
 def test_a_broken_file_is_named_with_the_reason(tmp_path, name, content, reason):
     path = tmp_path / name
