@@ -19,7 +19,7 @@ from media.pictures import draw_film, write_png
 from media.report import Report, ReportVariant, write_report
 from media.sound_streams import write_sound, write_stem
 from media.spectrogram import spectrogram_of_file
-from media.video_files import probe_video
+from media.video_files import VideoInfo, probe_video
 
 NUM_FRAMES_SHOWN = 8
 
@@ -114,8 +114,8 @@ class VideoPrediction:
                 )
             )
         report = folder / f"{self.name}.html"
-        write_report(self._report(shown, loudness), report)
         info = None if self.is_photo else probe_video(self.path)
+        write_report(self._report(shown, loudness, info), report)
         return {
             "output": str(folder / shown[0].output),
             "remark": f"{info.missing_s:.1f} s are missing at the end of it" if info and info.missing_s else "",
@@ -142,10 +142,9 @@ class VideoPrediction:
             mux_sound(self._picture, mix.blocks(), rate, output, tags, self.mixing.bit_rate)
         return mix.levels
 
-    def _report(self, variants: list[ReportVariant], loudness: dict[str, str]) -> Report:
+    def _report(self, variants: list[ReportVariant], loudness: dict[str, str], info: VideoInfo | None) -> Report:
         facts = {"length": f"{self.duration_s:.2f} s"}
-        if not self.is_photo:
-            info = probe_video(self.path)
+        if info:
             facts |= {
                 "size": f"{info.width} × {info.height}",
                 "frames a second": f"{info.frames_per_second:.4g}",

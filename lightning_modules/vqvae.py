@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, MeanSquaredError
 from lightning_modules.predictions import SoundPrediction
 from lightning_modules.system import System
 from media import Geometry, Spectrogram
-from media.grain import NOISE_STD_DB, add_grain
+from media.grain import add_grain
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
 from networks.code_grid import flatten_codes, unflatten_codes
@@ -163,7 +163,7 @@ class VQVAE(System):
             pieces: of one spectrogram.
             strength: 1 puts back all that is missing, 0 nothing.
         """
-        return add_grain(pieces, strength * self.residual_db.clamp(max=NOISE_STD_DB), self.geometry)
+        return add_grain(pieces, self.residual_db, self.geometry, strength)
 
     def decode_coarsely(self, top_codes: Tensor) -> Tensor:
         """Flattened top codes of any length → a coarse spectrogram: what the top prior says, on its own."""

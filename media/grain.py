@@ -11,7 +11,9 @@ NOISE_STD_DB = 5.57  # of a noise's level in one bin of one frame, at any loudne
 NOISE_MEAN_DB = -2.51  # of the same, against the level of its mean power
 
 
-def add_grain(pieces: Iterable[Tensor], std_db: Tensor, geometry: Geometry, seed: int = 0) -> Iterator[Tensor]:
+def add_grain(
+    pieces: Iterable[Tensor], std_db: Tensor, geometry: Geometry, strength: float = 1.0, seed: int = 0
+) -> Iterator[Tensor]:
     """Consecutive pieces of a smooth spectrogram → the same, as uneven as sound is.
 
     Why: a model that is fitted by squared error gives the mean of all spectrograms that are possible. In a noise, in
@@ -23,6 +25,7 @@ def add_grain(pieces: Iterable[Tensor], std_db: Tensor, geometry: Geometry, seed
         pieces: (batch, 1, bins, frames), -1 at the floor and 1 at full scale.
         std_db: (bins,) of the error that is left; more than noise has is taken for an error of another kind.
         geometry: of the spectrogram.
+        strength: the share of it that is put back.
         seed: of the noise, which is the same for each row of the batch.
 
     Yields:
@@ -33,9 +36,9 @@ def add_grain(pieces: Iterable[Tensor], std_db: Tensor, geometry: Geometry, seed
     """
     noise = _NoiseLevels(geometry.n_fft, geometry.hop_samples, seed)
     db_of_unit = geometry.dynamic_range_db / 2
-    strength = (std_db.cpu().clamp(max=NOISE_STD_DB) / NOISE_STD_DB)[:, None]
+    share = strength * (std_db.cpu().clamp(max=NOISE_STD_DB) / NOISE_STD_DB)[:, None]
     for piece in pieces:
-        grain_db = (strength * noise.next(piece.shape[-1])).to(piece.device)
+        grain_db = (share * noise.next(piece.shape[-1])).to(piece.device)
         above_floor_db = (piece + 1) * db_of_unit
         yield piece + grain_db * (above_floor_db / NOISE_STD_DB).clamp(0, 1) / db_of_unit
 

@@ -21,7 +21,7 @@ def smooth(level_db: float, num_frames: int = 4000, batch_size: int = 1) -> torc
 
 
 def grained(picture: torch.Tensor, std_db: float | torch.Tensor, seed: int = 0) -> torch.Tensor:
-    return next(add_grain([picture], torch.as_tensor(std_db).expand(BINS), GEOMETRY, seed))
+    return next(add_grain([picture], torch.as_tensor(std_db).expand(BINS), GEOMETRY, seed=seed))
 
 
 def test_a_smooth_picture_gets_the_grain_of_real_noise():
