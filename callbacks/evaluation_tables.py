@@ -7,7 +7,7 @@ from urllib.parse import quote
 import numpy as np
 
 from lightning_modules.evaluation import ALL
-from lightning_modules.evaluation_rows import ROWS
+from lightning_modules.evaluation_rows import MEASURED_ROWS
 
 Cell = tuple[str, str]  # a value and its interval
 NEEDS_TAGGER, NOTHING = "needs a tagger", "–"
@@ -105,7 +105,7 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
     """
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += ["The 95 % interval stands in brackets. The rows:", ""]
-    lines += [f"- **{title_of(row)}**: {about}" for row, about in ROWS.items()]
+    lines += [f"- **{title_of(row)}**: {about}" for row, about in MEASURED_ROWS.items()]
     lines += ["", _line(header()), _line(["---"] * len(header()))]
     for block in table(results):
         lines += [_line([f"{value} ({interval})" if interval else value for value, interval in line]) for line in block]

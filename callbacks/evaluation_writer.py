@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from callbacks.evaluation_tables import FIGURES, header, markdown, model_figures, remarks, table, title_of
-from lightning_modules.evaluation_rows import ROWS, SoundStore
+from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, SoundStore
 from lightning_modules.precision import find_device
 from media.pictures import draw_grids, write_png
 from media.report.evaluation_page import EvaluationPage, ShownSound, Strip, write_evaluation_page
@@ -67,7 +67,7 @@ class EvaluationWriter(Callback):
             write_png(self.output_dir / f"{name}.png", picture)
         with atomic_path(self.output_dir / "results.md") as temporary:
             temporary.write_text(markdown(results, facts, [f"{name}.png" for name in pictures]), encoding="utf-8")
-        meanings = {title_of(row): about for row, about in ROWS.items()} | dict(FIGURES.values())
+        meanings = {title_of(row): about for row, about in MEASURED_ROWS.items()} | dict(FIGURES.values())
         page = EvaluationPage(
             facts, header(), table(results), meanings, remarks(results), model_figures(results), shown
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.evaluation_rows import (
     ABOUT_VIDEOS,
+    MEASURED_ROWS,
     PAIRED_ROWS,
     ROWS,
     RowSounds,
@@ -61,7 +62,8 @@ class Evaluation:
     """Collects what the jobs of an evaluation give, and computes its figures.
 
     Every row is compared with the same real test sounds, those of the first half. Beside what is generated stand rows
-    that show what is lost on the way: each has one more step that is not real.
+    that show what is lost on the way: each has one more step that is not real. The last row shows how far the training
+    sounds themselves are from those they are compared with.
 
     Args:
         model: the composite, set up.
@@ -104,7 +106,7 @@ class Evaluation:
         remarks += [] if "photos" in self._kinds else [NO_PHOTOS]
         systems = {name: getattr(model, name) for name in MODELS}
         measured = {name for name in systems if name != "classifier" or "photos" in self._kinds}
-        rows = {row: self._figures_of_row(row, remarks) for row in ROWS}
+        rows = {row: self._figures_of_row(row, remarks) for row in MEASURED_ROWS}
         self.results = {
             "rows": rows,
             "models": {
@@ -179,8 +181,10 @@ class Evaluation:
         sources: dict[str, Callable[[], Any]] = {
             "fad": lambda: {"fad": add_all(FrechetAudioDistance(), sides).compute()},
             "kad": lambda: {"kad": add_all(KernelAudioDistance(), sides).compute()},
-            "distances to the nearest sounds": lambda: _renamed(add_all(NearestNeighbourDistance(), parts).compute()),
         }
+        if row != "training":
+            nearest = NearestNeighbourDistance()
+            sources["distances to the nearest sounds"] = lambda: _renamed(add_all(nearest, parts).compute())
         if self.model.tagger is not None:
             sources["class agreement"] = agreement
         if row in PAIRED_ROWS:

@@ -25,6 +25,7 @@ ROWS = {
     "real_top_codes": "their top codes, with bottom codes generated under them",
     "generated": "everything generated, from the name of the class alone",
 }
+MEASURED_ROWS = ROWS | {"training": "real training sounds: what a perfect copy of them would reach"}
 PAIRED_ROWS = ("inverted", "reconstructed")
 MODELS_OF_ROW = {
     "real": (),

@@ -4,7 +4,7 @@ import pytest
 
 from callbacks.evaluation_tables import FIGURES, header, markdown, model_figures, number, remarks, table
 from lightning_modules.evaluation import ALL
-from lightning_modules.evaluation_rows import ROWS
+from lightning_modules.evaluation_rows import MEASURED_ROWS
 
 
 def figure(value: float | None, remark: str = "") -> dict:
@@ -19,7 +19,7 @@ FIGURES_OF_ROW = {
     "own_spread": figure(0.5, "not in the table"),
 }
 RESULTS = {
-    "rows": {row: dict.fromkeys((ALL, "cat", "dog"), FIGURES_OF_ROW) for row in ROWS},
+    "rows": {row: dict.fromkeys((ALL, "cat", "dog"), FIGURES_OF_ROW) for row in MEASURED_ROWS},
     "models": {"vqvae": {"num_weights": 560545, "mse": 0.027089}, "top": {"bits_per_code": None}},
     "remarks": ["No tagger."],
     "classes": ["cat", "dog"],

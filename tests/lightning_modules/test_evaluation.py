@@ -72,6 +72,16 @@ def test_a_model_that_gives_hums_scores_worse(monkeypatch):
             assert rows["generated"][scope][name]["low"] > rows["real"][scope][name]["high"]
 
 
+def test_training_sounds_show_what_a_copy_of_them_would_reach(monkeypatch):
+    speak(monkeypatch, lambda label: half(0, label))
+    rows = evaluated(evaluation(monkeypatch))["rows"]
+    for scope in (ALL, "cat", "dog"):
+        copied, training = rows["generated"][scope], rows["training"][scope]
+        assert training.keys() == {"num_sounds", "fad", "kad"}
+        for name in ("fad", "kad"):
+            assert training[name]["value"] == pytest.approx(copied[name]["value"], rel=1e-6)
+
+
 def test_only_rows_with_an_original_have_distances_to_it(monkeypatch):
     speak(monkeypatch, lambda label: half(2, label))
     rows = evaluated(evaluation(monkeypatch))["rows"]
