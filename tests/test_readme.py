@@ -1,4 +1,4 @@
-"""What the README says is typed here as it stands there: its commands, options, files and figures."""
+"""What README and docs say is typed here as it stands there: commands, options, files and figures."""
 
 import functools
 import re
@@ -21,17 +21,18 @@ from networks import build
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = "\n".join([README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))])
 PROSE = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
 ONLY_WITH_A_SUBCOMMAND = {"config", "ckpt_path"}
 
 
 def blocks(language: str) -> list[str]:
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES, flags=re.DOTALL | re.MULTILINE)
 
 
 def commands() -> list[str]:
-    """Every shell command of the README once, those of notebook cells too."""
+    """Every shell command of README and docs once, those of notebook cells too."""
     shell = [line for language in ("bash", "powershell") for block in blocks(language) for line in block.splitlines()]
     cells = [line[1:] for block in blocks("ipython") for line in block.splitlines() if line.startswith("!")]
     return list(dict.fromkeys([*shell, *cells]))
