@@ -22,6 +22,7 @@ FIGURES = {
         "kernel distance to the same. It has no bias from few sounds; about 0, also below it, is as good as real.",
     ),
     "forced_choice": ("own class ↑", "share of sounds in which the tagger hears their own class more than any other."),
+    "named": ("named ↑", "share of sounds in which the tagger hears their class at all."),
     "heard": ("heard ↑", "share of sounds in which the tagger hears their class, or an animal, at all."),
     "to_train_ratio": (
         "newness",
@@ -36,7 +37,7 @@ FIGURES = {
     "log_spectral_distance_db": ("LSD ↓", "log-spectral distance in dB to the very sound it should be."),
     "spectral_convergence": ("SC ↓", "spectral convergence: error over the level of the very sound it should be."),
 }
-SHARES = {"forced_choice", "heard"}
+SHARES = {"forced_choice", "named", "heard"}
 MODELS = {"vqvae": "VQ-VAE-2", "top": "Top prior", "bottom": "Bottom prior", "classifier": "ResNet-50"}
 WHOLE = {"num_weights", "num_steps", "codes_in_use", "top_codes_in_use", "bottom_codes_in_use"}
 

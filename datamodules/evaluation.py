@@ -170,6 +170,8 @@ class EvaluationJobs(Dataset):
             self._add("real_top_codes", label, windows, num=min(num_sounds, MAX_SOUNDS_OF_A_WINDOW * len(windows)))
         for label in range(len(classes)):
             self._add("generated", label, None, num=num_sounds)
+        for label, windows in enumerate(others):
+            self._add("noise", label, windows)
         self._sources: dict[int, str] = {}
 
     def _add(

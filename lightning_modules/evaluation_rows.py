@@ -24,6 +24,7 @@ ROWS = {
     "reconstructed": "the same, through the VQ-VAE's codes and back",
     "real_top_codes": "their top codes, with bottom codes generated under them",
     "generated": "everything generated, from the name of the class alone",
+    "noise": "noise, as loud at each frequency as those real sounds: what a model should be far better than",
 }
 MEASURED_ROWS = ROWS | {"training": "real training sounds: what a perfect copy of them would reach"}
 PAIRED_ROWS = ("inverted", "reconstructed")
@@ -33,6 +34,7 @@ MODELS_OF_ROW = {
     "reconstructed": ("vqvae",),
     "real_top_codes": ("vqvae", "bottom"),
     "generated": ("vqvae", "top", "bottom"),
+    "noise": (),
 }
 ABOUT_VIDEOS = {  # settings of the composite that no sound of an evaluation depends on
     "checkpoints",  # those that matter are named for each row
@@ -54,7 +56,9 @@ IRRELEVANT = {
     "reconstructed": DRAWING,
     "real_top_codes": {"num_candidates"},
     "generated": set(),
+    "noise": (DRAWING - {"seed"}) | {"grain", "num_iterations"},
 }
+NOISE = len(LEVELS)  # beside the levels, what a seed is for
 MAKERS = (
     "networks/*.py",
     "media/*.py",
@@ -93,6 +97,8 @@ class RowSounds:
     def _from_real(self, job: SoundJob) -> Tensor:
         if job.row == "real":
             return job.waveform
+        if job.row == "noise":
+            return self._noise(job)
         vqvae = self.voice.vqvae
         spectrogram = vqvae.spectrogram(job.waveform)
         if job.row == "reconstructed":
@@ -107,12 +113,25 @@ class RowSounds:
         bottom = self.voice.priors["bottom"]
         top_codes, _ = self.voice.vqvae.encode(job.waveform)
         labels = torch.full((len(job.numbers),), job.label, device=top_codes.device)
-        seeds = [
-            int(np.random.SeedSequence([self.seed, job.label, number, LEVELS["bottom"]]).generate_state(1)[0])
-            for number in job.numbers
-        ]
+        seeds = self._seeds(job, LEVELS["bottom"])
         bottom_codes = sample_codes(bottom, labels, bottom.num_columns, seeds, self.voice.sampling, top_codes)
         return self.voice.vqvae.decode(top_codes, bottom_codes)
+
+    def _noise(self, job: SoundJob) -> Tensor:
+        """With random phases nothing is left of a sound but how loud each frequency is (Theiler et al. 1992)."""
+        spectra = torch.fft.rfft(job.waveform.cpu())
+        turns = [
+            torch.rand(spectra.shape[1], generator=torch.Generator().manual_seed(seed))
+            for seed in self._seeds(job, NOISE)
+        ]
+        phases = 2 * torch.pi * torch.stack(turns)
+        return torch.fft.irfft(torch.polar(spectra.abs(), phases), n=job.waveform.shape[1])
+
+    def _seeds(self, job: SoundJob, purpose: int) -> list[int]:
+        return [
+            int(np.random.SeedSequence([self.seed, job.label, number, purpose]).generate_state(1)[0])
+            for number in job.numbers
+        ]
 
     def _generated(self, job: SoundJob) -> np.ndarray:
         return self.voice.windows(job.label, [(self.seed, job.label, number) for number in job.numbers])

@@ -30,10 +30,11 @@ class ClassAgreement(Metric):
         words: for a class, the tagger's classes that are like it. Where a class is missing, `WORDS` has those of cats
             and dogs, and otherwise it is the tagger's class of the same name, in whatever case.
 
-    `compute` gives a dict of `Estimate`, shares from 0 to 1, `forced_choice` and `heard` for all sounds, and
-    `forced_choice/<class>` and `heard/<class>` for each class that was seen:
+    `compute` gives a dict of `Estimate`, shares from 0 to 1, each for all sounds, as `heard`, and for each class that
+    was seen, as `heard/<class>`:
         forced_choice: among the classes, the own one has the word with the largest score.
-        heard: the score of one of the own class's words or of 'Animal' (where the tagger has that) is above 0.1.
+        named: the score of one of the own class's words is above 0.1.
+        heard: that, or the score of 'Animal' is (where the tagger has that word).
 
     The intervals come from resampled groups. Where all sounds agree, resampling cannot show any doubt; there the
     interval is that of Clopper and Pearson for as many trials as groups.
@@ -59,7 +60,7 @@ class ClassAgreement(Metric):
         self.num_tags = len(class_names)
         self.num_resamples = num_resamples
         self.seed = seed
-        for name in ("is_own", "is_heard", "labels", "groups"):
+        for name in ("is_own", "is_named", "is_heard", "labels", "groups"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, scores: Tensor, labels: Tensor, groups: Sequence[str]) -> None:
@@ -74,6 +75,7 @@ class ClassAgreement(Metric):
         own = of_classes.gather(1, labels[:, None])[:, 0]
         animal = scores[:, self.animal_tags].amax(dim=1) if self.animal_tags else own
         self.is_own.append(of_classes.argmax(dim=1) == labels)
+        self.is_named.append(own > HEARD_ABOVE)
         self.is_heard.append(torch.maximum(own, animal) > HEARD_ABOVE)
         self.labels.append(labels)
         self.groups.append(group_numbers(groups).to(scores.device))
@@ -89,7 +91,8 @@ class ClassAgreement(Metric):
         labels, groups = (dim_zero_cat(state).cpu().numpy() for state in (self.labels, self.groups))
         rng = np.random.default_rng(self.seed)
         figures = {}
-        for name, state in (("forced_choice", self.is_own), ("heard", self.is_heard)):
+        states = {"forced_choice": self.is_own, "named": self.is_named, "heard": self.is_heard}
+        for name, state in states.items():
             agrees = dim_zero_cat(state).cpu().double().numpy()
             figures[name] = self._share(agrees, groups, rng)
             for label in np.unique(labels):

@@ -50,7 +50,7 @@ def test_halves_never_share_a_recording_and_all_come_from_the_test_part(root, ca
     assert recordings(jobs, "training") == {
         f"{name}/{name}_{number}.wav" for name in ("cat", "dog") for number in (0, 1)
     }
-    for row in ("inverted", "reconstructed", "real_top_codes"):
+    for row in ("inverted", "reconstructed", "real_top_codes", "noise"):
         assert recordings(jobs, row) == second
 
 

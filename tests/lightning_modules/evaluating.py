@@ -69,7 +69,7 @@ def evaluated(evaluation: Evaluation, has_photos: bool = True) -> dict:
     for label in range(2):
         evaluation.add(job("training", label, half(0, label)))
         evaluation.add(job("reference", label, half(1, label)))
-        for row in ("real", "inverted", "reconstructed", "real_top_codes"):
+        for row in ("real", "inverted", "reconstructed", "real_top_codes", "noise"):
             evaluation.add(job(row, label, half(2, label)))
         evaluation.add(job("generated", label, None))
     if has_photos:

@@ -32,7 +32,7 @@ def test_a_row_gives_a_window_for_each_number(row):
     assert np.array_equal(waveforms, WAVEFORM.numpy()) == (row == "real")
 
 
-@pytest.mark.parametrize("row", ["generated", "real_top_codes"])
+@pytest.mark.parametrize("row", ["generated", "real_top_codes", "noise"])
 def test_a_drawn_sound_is_a_function_of_seed_class_and_number(row):
     def sound(number: int, **options) -> np.ndarray:
         return made(row, [number], waveform=None if row == "generated" else WAVEFORM[:1], **options)[0]
@@ -41,6 +41,16 @@ def test_a_drawn_sound_is_a_function_of_seed_class_and_number(row):
     np.testing.assert_allclose(same[1], sound(4), atol=1e-4)
     for other in (sound(5), sound(4, seed=2), sound(4, label=1)):
         assert np.abs(other - sound(4)).max() > 1e-2
+
+
+def test_noise_is_as_loud_at_each_frequency_and_nothing_else_of_its_sound():
+    click = torch.zeros(1, GEOMETRY.window_samples)
+    click[0, 100:104] = 0.9
+    noise = made("noise", [0], waveform=click)
+    loudness, real = (np.abs(np.fft.rfft(sound))[0, 1:-1] for sound in (noise, click))
+    np.testing.assert_allclose(loudness, real, atol=1e-4)
+    spread = np.abs(noise[0]) > 0.1 * np.abs(noise).max()
+    assert spread[: GEOMETRY.window_samples // 2].mean() > 0.3 < spread[GEOMETRY.window_samples // 2 :].mean()
 
 
 def test_a_sound_that_would_clip_is_scaled_down_as_a_whole():
@@ -58,9 +68,9 @@ def test_a_row_depends_on_its_own_settings_and_models_alone():
     assert settings.keys() >= ABOUT_VIDEOS
     assert rows_that_change(settings | {"threshold": 0.1, "mixing": {}}, marks | {"classifier": "4567"}) == set()
     assert rows_that_change(settings, marks | {"top": "4567"}) == {"generated"}
-    assert rows_that_change(settings, marks | {"vqvae": "4567"}) == set(ROWS) - {"real", "inverted"}
-    assert rows_that_change(settings | {"seed": 9}, marks) == {"real_top_codes", "generated"}
-    assert rows_that_change(settings | {"num_iterations": 9}, marks) == set(ROWS) - {"real"}
+    assert rows_that_change(settings, marks | {"vqvae": "4567"}) == set(ROWS) - {"real", "inverted", "noise"}
+    assert rows_that_change(settings | {"seed": 9}, marks) == {"real_top_codes", "generated", "noise"}
+    assert rows_that_change(settings | {"num_iterations": 9}, marks) == set(ROWS) - {"real", "noise"}
 
 
 def test_the_sounds_depend_on_the_program(monkeypatch):

@@ -36,11 +36,13 @@ def test_heard_is_what_scores_above_a_tenth_as_itself_or_as_an_animal():
     rows = scores({"Meow": 0.11}, {"Meow": 0.1}, {"Dog": 0.9}, {"Animal": 0.2}, {"Speech": 1.0})
     found = shares(rows, [0] * 5)
     assert found["heard"].value == pytest.approx(2 / 5)
+    assert found["named"].value == pytest.approx(1 / 5)
     assert found["heard/cat"] == found["heard"]
 
 
 def test_classes_that_were_not_seen_have_no_figure():
-    assert shares(scores({"Cat": 1.0}), [0]).keys() == {"forced_choice", "heard", "forced_choice/cat", "heard/cat"}
+    names = ("forced_choice", "named", "heard")
+    assert shares(scores({"Cat": 1.0}), [0]).keys() == {*names, *(f"{name}/cat" for name in names)}
 
 
 def test_where_all_agree_the_interval_still_has_doubt():
