@@ -76,7 +76,12 @@ def draw_curves(logs: Path) -> Figure:
 
 
 def _figure_of(curves: dict[str, Curve]) -> str | None:
-    return next((name for name in FIGURES if f"val/{name}" in curves), None)
+    return next((name for name in FIGURES if {f"val/{name}", _monitor(name)} <= curves.keys()), None)
+
+
+def _monitor(figure: str) -> str:
+    """The checkpoint that is kept has the smallest; accuracy is too coarse to choose by."""
+    return "val/loss" if figure == "accuracy" else f"val/{figure}"
 
 
 def _panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) -> None:
@@ -98,10 +103,10 @@ def _panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) -> No
     else:
         spread = max(high - low, 0.1 * high, 1e-6)
         axis.set_ylim(max(0, low - 0.12 * spread), high + 0.08 * spread)
-    best = int(np.argmax(values) if figure == "accuracy" else np.argmin(values))
-    axis.plot(steps[best], values[best], "o", markersize=8, markerfacecolor="none", color=VAL_COLOUR)
+    kept = int(np.argmin(curves[_monitor(figure)][1]))
+    axis.plot(steps[kept], values[kept], "o", markersize=8, markerfacecolor="none", color=VAL_COLOUR)
     axis.set_title(
-        f"{system}: {figure}, best {values[best]:.3g} at step {steps[best] + 1:,}",
+        f"{system}: {figure} {values[kept]:.3g} at step {steps[kept] + 1:,}, kept",
         fontsize=10,
         loc="left",
         parse_math=False,

@@ -23,7 +23,7 @@ def write_log(folder: Path, version: int, rows: list[dict[str, float]]) -> None:
     path = folder / f"version_{version}" / "metrics.csv"
     path.parent.mkdir(parents=True)
     with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", "step", "train/loss", "val/mse"])
+        writer = csv.DictWriter(file, ["epoch", "step", "train/loss", "val/mse", "val/accuracy", "val/loss"])
         writer.writeheader()
         writer.writerows(rows)
 
@@ -77,7 +77,16 @@ def test_a_system_without_validation_has_no_panel(tmp_path: Path) -> None:
     write_log(tmp_path / "vqvae", 0, [{"step": 9, "train/loss": 1}, {"step": 9, "val/mse": 0.5}])
     write_log(tmp_path / "classifier", 0, [{"step": 9, "train/loss": 1}])
     (axis,) = draw_curves(tmp_path).axes
-    assert axis.get_title(loc="left") == "vqvae: mse, best 0.5 at step 10"
+    assert axis.get_title(loc="left") == "vqvae: mse 0.5 at step 10, kept"
+
+
+@pytest.mark.parametrize(("figure", "step"), [("accuracy", 10), ("mse", 30)])
+def test_the_checkpoint_that_is_kept_is_marked(tmp_path: Path, figure: str, step: int) -> None:
+    validated = [{f"val/{figure}": 0.5, "val/loss": 1}, {f"val/{figure}": 0.6, "val/loss": 2}]
+    validated.append({f"val/{figure}": 0.4, "val/loss": 3})
+    write_log(tmp_path / "fit", 0, [{"step": 10 * number + 9, **row} for number, row in enumerate(validated)])
+    (axis,) = draw_curves(tmp_path).axes
+    assert axis.get_title(loc="left").endswith(f"at step {step}, kept")
 
 
 def test_long_curves_are_thinned_to_means() -> None:
