@@ -26,8 +26,8 @@ FIGURES = {
     "heard": ("heard ↑", "share of sounds in which the tagger hears their class, or an animal, at all."),
     "to_train_ratio": (
         "newness",
-        "distance to the nearest training sound, beside that of real sounds of the first half. Near 0 copies its "
-        "training sounds, 1 is as new as a fresh recording, far above 1 is unlike any of them.",
+        "distance to the nearest training sound, beside that of real sounds of the first half. 1 is as new as a fresh "
+        "recording, far above 1 is unlike any of them, and copies have about as much as the row of copied sounds.",
     ),
     "spread_ratio": (
         "variety",

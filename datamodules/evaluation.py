@@ -172,6 +172,9 @@ class EvaluationJobs(Dataset):
             self._add("generated", label, None, num=num_sounds)
         for label, windows in enumerate(others):
             self._add("noise", label, windows)
+        for label in range(len(classes)):
+            windows = _taking_turns(Windows([file for file in known if file.label == label], window_samples))
+            self._add("copied", label, windows, num=min(num_sounds, len(windows)))
         self._sources: dict[int, str] = {}
 
     def _add(

@@ -25,6 +25,7 @@ ROWS = {
     "real_top_codes": "their top codes, with bottom codes generated under them",
     "generated": "everything generated, from the name of the class alone",
     "noise": "noise, as loud at each frequency as those real sounds: what a model should be far better than",
+    "copied": "training sounds through the codes and back: what a model would give that knows them by heart",
 }
 MEASURED_ROWS = ROWS | {"training": "real training sounds: what a perfect copy of them would reach"}
 PAIRED_ROWS = ("inverted", "reconstructed")
@@ -35,6 +36,7 @@ MODELS_OF_ROW = {
     "real_top_codes": ("vqvae", "bottom"),
     "generated": ("vqvae", "top", "bottom"),
     "noise": (),
+    "copied": ("vqvae",),
 }
 ABOUT_VIDEOS = {  # settings of the composite that no sound of an evaluation depends on
     "checkpoints",  # those that matter are named for each row
@@ -57,6 +59,7 @@ IRRELEVANT = {
     "real_top_codes": {"num_candidates"},
     "generated": set(),
     "noise": (DRAWING - {"seed"}) | {"grain", "num_iterations"},
+    "copied": DRAWING,
 }
 NOISE = len(LEVELS)  # beside the levels, what a seed is for
 MAKERS = (
@@ -101,7 +104,7 @@ class RowSounds:
             return self._noise(job)
         vqvae = self.voice.vqvae
         spectrogram = vqvae.spectrogram(job.waveform)
-        if job.row == "reconstructed":
+        if job.row in ("reconstructed", "copied"):
             spectrogram = vqvae.network(spectrogram).reconstruction.float()
         elif job.row == "real_top_codes":
             spectrogram = self._under_real_top_codes(job)

@@ -47,9 +47,8 @@ def test_halves_never_share_a_recording_and_all_come_from_the_test_part(root, ca
     first, second = recordings(jobs, "reference"), recordings(jobs, "real")
     assert first == {"cat/cat_3.wav", "dog/dog_3.wav", "dog/dog_4.wav"}
     assert second == {"cat/cat_4.wav", "cat/cat_5.wav", "cat/cat_6.wav", "dog/dog_5.wav", "dog/dog_6.wav"}
-    assert recordings(jobs, "training") == {
-        f"{name}/{name}_{number}.wav" for name in ("cat", "dog") for number in (0, 1)
-    }
+    known = {f"{name}/{name}_{number}.wav" for name in ("cat", "dog") for number in (0, 1)}
+    assert recordings(jobs, "training") == recordings(jobs, "copied") == known
     for row in ("inverted", "reconstructed", "real_top_codes", "noise"):
         assert recordings(jobs, row) == second
 
@@ -96,6 +95,8 @@ def test_windows_are_gone_over_again_for_the_rows_that_draw(root, cache_dir):
 
 def test_the_first_windows_are_of_many_recordings(root, cache_dir):
     jobs = jobs_of(root, cache_dir, num_sounds=3)
+    copies = [job for job in jobs if getattr(job, "row", "") == "copied" and job.label == 0]
+    assert [number for job in copies for number in job.numbers] == [0, 1, 2]
     for row in ("real", "real_top_codes"):
         (first, *_) = [job for job in jobs if getattr(job, "row", "") == row and job.label == 0]
         assert set(first.groups[:3]) == {"cat/cat_4.wav", "cat/cat_5.wav", "cat/cat_6.wav"}

@@ -72,6 +72,7 @@ def evaluated(evaluation: Evaluation, has_photos: bool = True) -> dict:
         for row in ("real", "inverted", "reconstructed", "real_top_codes", "noise"):
             evaluation.add(job(row, label, half(2, label)))
         evaluation.add(job("generated", label, None))
+        evaluation.add(job("copied", label, half(0, label)))
     if has_photos:
         evaluation.add(SimpleNamespace(kind="photos", batch=tiny_photos()))
     return evaluation.compute()

@@ -43,6 +43,10 @@ def test_a_drawn_sound_is_a_function_of_seed_class_and_number(row):
         assert np.abs(other - sound(4)).max() > 1e-2
 
 
+def test_a_copy_is_a_reconstruction_of_a_training_sound():
+    assert np.array_equal(made("copied", [0, 1, 2]), made("reconstructed", [0, 1, 2]))
+
+
 def test_noise_is_as_loud_at_each_frequency_and_nothing_else_of_its_sound():
     click = torch.zeros(1, GEOMETRY.window_samples)
     click[0, 100:104] = 0.9
