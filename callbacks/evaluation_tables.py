@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 import numpy as np
 
-from lightning_modules.evaluation import ALL
 from lightning_modules.evaluation_rows import MEASURED_ROWS
 
 Cell = tuple[str, str]  # a value and its interval
@@ -53,12 +52,11 @@ def header() -> list[str]:
 
 
 def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
-    """A block of lines for all classes together and one for each class, as far as they differ; a line for each row.
+    """A block of lines for each class; a line for each row.
 
     Args:
         results: as `Evaluation.compute` gives them.
     """
-    classes = results["classes"]
     return [
         [
             [
@@ -69,7 +67,7 @@ def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
             ]
             for row, figures in results["rows"].items()
         ]
-        for scope in ([ALL, *classes] if len(classes) > 1 else classes)
+        for scope in results["classes"]
     ]
 
 

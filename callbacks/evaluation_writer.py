@@ -131,7 +131,7 @@ def show(results: dict[str, Any], title: str) -> None:
         for line in block:
             shown.add_row(*(escape("\n".join(filter(None, line[place]))) for place in columns))
         console.print(shown)
-    for remark in results["remarks"]:
+    for remark in remarks(results):
         console.print(escape(f"- {remark}"))
 
 

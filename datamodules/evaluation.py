@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +14,13 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from datamodules.decoded_sounds import SoundFile, sound_files
 from datamodules.paired_root import list_classes
 from datamodules.photos import PhotoDataModule, Photos
-from datamodules.sounds import Windows
+from datamodules.recordings import find_recordings, halves, leave_out_known
+from datamodules.sounds import TrainingCrops, Windows
 
 ROWS_OF_REAL_SOUNDS = ("real", "inverted", "reconstructed")
 MAX_SOUNDS_OF_A_WINDOW = 4
+STEPS_A_WINDOW = 4  # from one training window to the next, so that a copy is near to one wherever it begins
+CROPS_TO_CHOOSE_FROM = 4  # of which a loud one is taken for a copy, as in training
 LARGEST_MODEL_BATCH = 8  # a prior looks at all codes of a window at once, which takes more memory than drawing them
 
 
@@ -105,10 +108,11 @@ class EvaluationDataModule(LightningDataModule):
         geometry = model.vqvae.geometry
         files = sound_files(self.root, self.cache_dir, geometry.sample_rate_hz, facts["split"])
         photos = self._photos(model.classifier.facts) if (Path(self.root) / "photos").is_dir() else None
-        held_out = [file for file in files if file.part == self.part]
+        recordings = find_recordings(files)
         known = [file for file in files if file.part == "train"]
+        held_out = leave_out_known([file for file in files if file.part == self.part], known, recordings)
         jobs = EvaluationJobs(
-            held_out, known, classes, geometry.window_samples, self.num_sounds, self.batch_size, photos
+            held_out, known, recordings, classes, geometry.window_samples, self.num_sounds, self.batch_size, photos
         )
         return DataLoader(jobs, batch_size=None)
 
@@ -126,11 +130,12 @@ class EvaluationJobs(Dataset):
 
     The held-out sounds of each class are divided into two halves by recording: the first is what all rows are compared
     with, the second is what the rows of real sounds begin with. Windows overlap by half, so that a small set gives
-    more of them.
+    more of them, those of training sounds by three quarters. Copies begin at random places, as in training.
 
     Args:
         held_out: sounds that no model was fitted on.
         known: sounds that the models were fitted on.
+        recordings: of the files that share one, see `find_recordings`.
         classes: their names, in the order of the labels.
         window_samples: samples of a window of the VQ-VAE.
         num_sounds: sounds of a class that are generated.
@@ -145,20 +150,26 @@ class EvaluationJobs(Dataset):
         self,
         held_out: list[SoundFile],
         known: list[SoundFile],
+        recordings: dict[str, str],
         classes: list[str],
         window_samples: int,
         num_sounds: int,
         batch_size: int,
         photos: Photos | None,
     ) -> None:
-        self.batch_size = batch_size
-        self.jobs: list[tuple[str, int, Windows | Photos | None, range]] = []
-        parts = [halves([file for file in held_out if file.label == label], name) for label, name in enumerate(classes)]
+        self.batch_size, self.recordings = batch_size, recordings
+        self.jobs: list[tuple[str, int, Windows | TrainingCrops | Photos | None, range]] = []
+        parts = [
+            halves([file for file in held_out if file.label == label], name, recordings)
+            for label, name in enumerate(classes)
+        ]
         references = [Windows(first, window_samples, window_samples // 2) for first, _ in parts]
-        others = [_taking_turns(Windows(second, window_samples, window_samples // 2)) for _, second in parts]
-        for label in range(len(classes)):
-            of_class = [file for file in known if file.label == label]
-            self._add("training", label, Windows(of_class, window_samples))
+        others = [Windows(second, window_samples, window_samples // 2) for _, second in parts]
+        for windows in others:
+            windows.windows = _taking_turns(windows.windows, lambda window: window[0].name)
+        training = [[file for file in known if file.label == label] for label in range(len(classes))]
+        for label, of_class in enumerate(training):
+            self._add("training", label, Windows(of_class, window_samples, window_samples // STEPS_A_WINDOW))
             self._add("reference", label, references[label])
         self._add("sounds", -1, Windows(held_out, window_samples), batch_size=LARGEST_MODEL_BATCH)
         if photos is not None:
@@ -172,16 +183,17 @@ class EvaluationJobs(Dataset):
             self._add("generated", label, None, num=num_sounds)
         for label, windows in enumerate(others):
             self._add("noise", label, windows)
-        for label in range(len(classes)):
-            windows = _taking_turns(Windows([file for file in known if file.label == label], window_samples))
-            self._add("copied", label, windows, num=min(num_sounds, len(windows)))
+        for label, of_class in enumerate(training):
+            crops = TrainingCrops(of_class, window_samples, 0, 0.0, CROPS_TO_CHOOSE_FROM)
+            crops.files = _taking_turns(crops.files, lambda file: file.name)
+            self._add("copied", label, crops, num=min(num_sounds, len(crops)))
         self._sources: dict[int, str] = {}
 
     def _add(
         self,
         row: str,
         label: int,
-        items: Windows | Photos | None,
+        items: Windows | TrainingCrops | Photos | None,
         num: int | None = None,
         batch_size: int | None = None,
     ) -> None:
@@ -201,45 +213,25 @@ class EvaluationJobs(Dataset):
         batch = default_collate([items[number] for number in chosen])
         if label < 0:
             return FigureJob(row, batch)
-        groups = [items.windows[number][0].name for number in chosen]
+        files = items.files
+        groups = [self.recordings.get(files[number].name, files[number].name) for number in chosen]
         return SoundJob(row, label, list(numbers), groups, self._source(items), batch["waveform"])
 
-    def _source(self, windows: Windows) -> str:
-        if id(windows) not in self._sources:
+    def _source(self, items: Windows | TrainingCrops) -> str:
+        if id(items) not in self._sources:
             digest = hashlib.sha256()
-            for file in dict.fromkeys(file for file, _ in windows.windows):
-                digest.update(f"{file.name} {windows.window_samples} {windows.hop_samples}".encode())
+            for file in dict.fromkeys(items.files):
+                digest.update(f"{file.name} {items.window_samples} {getattr(items, 'hop_samples', None)}".encode())
                 digest.update(file.samples())
-            self._sources[id(windows)] = digest.hexdigest()[:16]
-        return self._sources[id(windows)]
+            self._sources[id(items)] = digest.hexdigest()[:16]
+        return self._sources[id(items)]
 
 
-def _taking_turns(windows: Windows) -> Windows:
-    """One window of each recording, then the next of each, so that the first few are of many recordings."""
+def _taking_turns(items: list[Any], name_of: Callable[[Any], str]) -> list[Any]:
+    """One item of each name, then the next of each, so that the first few are of many recordings."""
     numbers: Counter[str] = Counter()
     turns = []
-    for file, start in windows.windows:
-        turns.append((numbers[file.name], len(turns), (file, start)))
-        numbers[file.name] += 1
-    windows.windows = [window for *_, window in sorted(turns, key=lambda turn: turn[:2])]
-    return windows
-
-
-def halves(files: list[SoundFile], class_name: str) -> tuple[list[SoundFile], list[SoundFile]]:
-    """Two contiguous blocks of about equal seconds, for neighbouring numbers are often excerpts of one recording.
-
-    Args:
-        files: of one class, in natural order.
-        class_name: for the message.
-
-    Raises:
-        ValueError: where there are fewer than two.
-    """
-    if len(files) < 2:
-        raise ValueError(
-            f"Class {class_name!r} has too few held-out sounds: {len(files)}, expected at least 2, as real sounds are "
-            "compared with other real sounds. Add sounds; those at the end of the folder become test sounds."
-        )
-    before = [0, *accumulate(file.num_samples for file in files)]
-    middle = min(range(1, len(files)), key=lambda place: abs(before[place] - before[-1] / 2))
-    return files[:middle], files[middle:]
+    for item in items:
+        turns.append((numbers[name_of(item)], len(turns), item))
+        numbers[name_of(item)] += 1
+    return [item for *_, item in sorted(turns, key=lambda turn: turn[:2])]

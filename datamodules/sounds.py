@@ -81,6 +81,11 @@ class Windows(Dataset):
         self.windows = [(file, start) for file in files for start in self._audible_starts(file)]
         self.labels = [file.label for file, _ in self.windows]
 
+    @property
+    def files(self) -> list[SoundFile]:
+        """The sound of each window."""
+        return [file for file, _ in self.windows]
+
     def __len__(self) -> int:
         return len(self.windows)
 

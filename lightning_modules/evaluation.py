@@ -37,7 +37,6 @@ from metrics import (
 if TYPE_CHECKING:
     from lightning_modules.video_to_audio import VideoToAudio
 
-ALL = "all classes"
 MODELS = ("vqvae", "top", "bottom", "classifier")
 NO_TAGGER = (
     "Whether the classes are heard was not measured, as there is no tagger. Install ai-edge-litert, get the two files "
@@ -61,9 +60,10 @@ class Tagger(Protocol):
 class Evaluation:
     """Collects what the jobs of an evaluation give, and computes its figures.
 
-    Every row is compared with the same real test sounds, those of the first half. Beside what is generated stand rows
-    that show what is lost on the way: each has one more step that is not real. The last row shows how far the training
-    sounds themselves are from those they are compared with.
+    Every row is compared with the same real test sounds of its class, those of the first half. Beside what is generated
+    stand rows that show what is lost on the way, each with one more step that is not real, and rows that tell what a
+    figure is worth: noise, copies, and the training sounds as they are. Each class has figures of its own; there are
+    none over all, for a distance between mixtures of classes tells of their shares first.
 
     Args:
         model: the composite, set up.
@@ -80,7 +80,7 @@ class Evaluation:
         self.store: SoundStore | None = None
         self.results: dict[str, Any] = {}
         self._heard: dict[tuple[str, int], list[tuple[Tensor, Tensor | None, list[str]]]] = defaultdict(list)
-        self._distances: dict[tuple[str, str], SpectralDistance] = defaultdict(SpectralDistance)
+        self._distances: dict[tuple[str, int], SpectralDistance] = defaultdict(SpectralDistance)
         self._kinds: set[str] = set()
         if model.tagger is not None:
             ClassAgreement(model.tagger.class_names, model.classes, model.words)  # what does not fit is told of now
@@ -95,8 +95,8 @@ class Evaluation:
         waveforms = self._waveforms(job)
         self._heard[job.row, job.label].append((*self._listen(waveforms), job.groups))
         if job.row in PAIRED_ROWS:
-            for scope in (ALL, self.model.classes[job.label]):
-                self._distances[job.row, scope].update(torch.from_numpy(waveforms), job.waveform.cpu(), job.groups)
+            distance = self._distances[job.row, job.label]
+            distance.update(torch.from_numpy(waveforms), job.waveform.cpu(), job.groups)
 
     def compute(self) -> dict[str, Any]:
         """All figures as plain data; they stay in `results`, too."""
@@ -106,7 +106,10 @@ class Evaluation:
         remarks += [] if "photos" in self._kinds else [NO_PHOTOS]
         systems = {name: getattr(model, name) for name in MODELS}
         measured = {name for name in systems if name != "classifier" or "photos" in self._kinds}
-        rows = {row: self._figures_of_row(row, remarks) for row in MEASURED_ROWS}
+        rows = {
+            row: {name: self._figures(row, label, remarks) for label, name in enumerate(model.classes)}
+            for row in MEASURED_ROWS
+        }
         self.results = {
             "rows": rows,
             "models": {
@@ -154,26 +157,19 @@ class Evaluation:
         for system in systems:
             system.update_metrics(system.held_out["test"], batch)
 
-    def _figures_of_row(self, row: str, remarks: list[str]) -> dict[str, dict[str, Any]]:
-        labels = range(len(self.model.classes))
-        scopes = {ALL: list(labels)} | {self.model.classes[label]: [label] for label in labels}
-        return {scope: self._figures(row, scope, chosen, remarks) for scope, chosen in scopes.items()}
-
-    def _figures(self, row: str, scope: str, labels: list[int], remarks: list[str]) -> dict[str, Any]:
-        """The figures of a row and a class, or all classes, as plain data; what cannot be computed has a remark."""
+    def _figures(self, row: str, label: int, remarks: list[str]) -> dict[str, Any]:
+        """The figures of a row and a class as plain data; what cannot be computed has a remark."""
 
         def add_all(metric: Any, parts: dict[str, Any]) -> Any:
             for name, part in parts.items():
-                for label in labels:
-                    for embeddings, _, groups in self._heard[name, label]:
-                        metric.update(embeddings, groups, part)
+                for embeddings, _, groups in self._heard[name, label]:
+                    metric.update(embeddings, groups, part)
             return metric
 
         def agreement() -> dict[str, Estimate]:
             metric = ClassAgreement(self.model.tagger.class_names, self.model.classes, self.model.words)
-            for label in labels:
-                for _, scores, groups in self._heard[row, label]:
-                    metric.update(scores, torch.full((len(scores),), label), groups)
+            for _, scores, groups in self._heard[row, label]:
+                metric.update(scores, torch.full((len(scores),), label), groups)
             return {name: estimate for name, estimate in metric.compute().items() if "/" not in name}
 
         sides = {"reference": True, row: False}
@@ -188,15 +184,13 @@ class Evaluation:
         if self.model.tagger is not None:
             sources["class agreement"] = agreement
         if row in PAIRED_ROWS:
-            sources["spectral distances"] = self._distances[row, scope].compute
-        figures: dict[str, Any] = {
-            "num_sounds": sum(len(groups) for label in labels for *_, groups in self._heard[row, label])
-        }
+            sources["spectral distances"] = self._distances[row, label].compute
+        figures: dict[str, Any] = {"num_sounds": sum(len(groups) for *_, groups in self._heard[row, label])}
         for what, compute in sources.items():
             try:
                 figures |= {name: plain(estimate) for name, estimate in compute().items()}
             except ValueError as error:
-                remarks.append(f"{row}, {scope}: no {what}. {error}")
+                remarks.append(f"{row}, {self.model.classes[label]}: no {what}. {error}")
         return figures
 
 

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_modules.resuming import changes
-from lightning_modules.voice import LEVELS, Voice
+from lightning_modules.voice import Voice, row_seed
 from media.sound_files import atomic_path
 from networks import sample_codes
 
@@ -52,16 +52,15 @@ ABOUT_VIDEOS = {  # settings of the composite that no sound of an evaluation dep
     "fade_s",
     "mixing",
 }
-DRAWING = {"seed", "sampling", "num_candidates"}
+CODES = {"sampling", "num_candidates"}
 IRRELEVANT = {
-    "inverted": DRAWING | {"grain"},
-    "reconstructed": DRAWING,
+    "inverted": CODES | {"seed", "grain"},
+    "reconstructed": CODES,
     "real_top_codes": {"num_candidates"},
     "generated": set(),
-    "noise": (DRAWING - {"seed"}) | {"grain", "num_iterations"},
-    "copied": DRAWING,
+    "noise": CODES | {"grain", "num_iterations"},
+    "copied": CODES,
 }
-NOISE = len(LEVELS)  # beside the levels, what a seed is for
 MAKERS = (
     "networks/*.py",
     "media/*.py",
@@ -109,14 +108,14 @@ class RowSounds:
         elif job.row == "real_top_codes":
             spectrogram = self._under_real_top_codes(job)
         if job.row != "inverted":
-            spectrogram = next(vqvae.with_grain([spectrogram], self.voice.grain))
+            spectrogram = next(vqvae.with_grain([spectrogram], self._seeds(job, "grain"), self.voice.grain))
         return vqvae.spectrogram.invert(spectrogram, self.voice.num_iterations)
 
     def _under_real_top_codes(self, job: SoundJob) -> Tensor:
         bottom = self.voice.priors["bottom"]
         top_codes, _ = self.voice.vqvae.encode(job.waveform)
         labels = torch.full((len(job.numbers),), job.label, device=top_codes.device)
-        seeds = self._seeds(job, LEVELS["bottom"])
+        seeds = self._seeds(job, "bottom")
         bottom_codes = sample_codes(bottom, labels, bottom.num_columns, seeds, self.voice.sampling, top_codes)
         return self.voice.vqvae.decode(top_codes, bottom_codes)
 
@@ -125,16 +124,13 @@ class RowSounds:
         spectra = torch.fft.rfft(job.waveform.cpu())
         turns = [
             torch.rand(spectra.shape[1], generator=torch.Generator().manual_seed(seed))
-            for seed in self._seeds(job, NOISE)
+            for seed in self._seeds(job, "noise")
         ]
         phases = 2 * torch.pi * torch.stack(turns)
         return torch.fft.irfft(torch.polar(spectra.abs(), phases), n=job.waveform.shape[1])
 
-    def _seeds(self, job: SoundJob, purpose: int) -> list[int]:
-        return [
-            int(np.random.SeedSequence([self.seed, job.label, number, purpose]).generate_state(1)[0])
-            for number in job.numbers
-        ]
+    def _seeds(self, job: SoundJob, draw: str) -> list[int]:
+        return [row_seed((self.seed, job.label, number), draw) for number in job.numbers]
 
     def _generated(self, job: SoundJob) -> np.ndarray:
         return self.voice.windows(job.label, [(self.seed, job.label, number) for number in job.numbers])

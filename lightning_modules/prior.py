@@ -141,7 +141,7 @@ class BottomPrior(Prior):
         )
         real = vqvae.decode(batch["top_codes"], batch["bottom_codes"])
         sampled = vqvae.decode(batch["top_codes"], bottom_codes)
-        waveforms = vqvae.spectrogram.invert(next(vqvae.with_grain([sampled])))
+        waveforms = vqvae.spectrogram.invert(next(vqvae.with_grain([sampled], seeds)))
         return [
             SoundPrediction(
                 name=f"bottom_{self.classes[label]}_{index:04d}",

@@ -14,7 +14,7 @@ from media.calls import CallPool, CutCall
 from networks import Sampling, stream_columns
 from networks.choosing import stream_best_columns
 
-LEVELS = {"top": 0, "bottom": 1}
+DRAWS = {"top": 0, "bottom": 1, "grain": 2, "noise": 3}  # what a seed is used for, each as if with one of its own
 WINDOWS_AT_ONCE = 4
 MAX_WINDOWS = 12
 MAX_ROWS = 64  # that are drawn at once, candidates included
@@ -68,7 +68,7 @@ class Voice:
             bottom_columns = progress.track(bottom_columns, num_bottom_columns, description="sampling codes")
             pieces = self.vqvae.decode_columns(for_decoder, bottom_columns)
             num_left = num_samples
-            pieces = self.vqvae.with_grain(pieces, self.grain)
+            pieces = self.vqvae.with_grain(pieces, [row_seed(seed, "grain") for seed in seeds], self.grain)
             for piece in self.vqvae.spectrogram.invert_pieces(pieces, self.num_iterations):
                 piece = piece[:, :num_left].cpu().float().numpy()
                 num_left -= piece.shape[1]
@@ -108,13 +108,14 @@ class Voice:
     ) -> Iterator[Tensor]:
         if level == "top":
             candidates = [
-                [_row_seed(seed, level, candidate) for candidate in range(self.num_candidates)] for seed in seeds
+                [row_seed(seed, level, candidate) for candidate in range(self.num_candidates)] for seed in seeds
             ]
             return stream_best_columns(self.priors[level], labels, candidates, self.sampling)
-        rows = [_row_seed(seed, level) for seed in seeds]
+        rows = [row_seed(seed, level) for seed in seeds]
         return stream_columns(self.priors[level], labels, rows, self.sampling, top_columns)
 
 
-def _row_seed(seed: tuple[int, ...], level: str, candidate: int = 0) -> int:
-    sequence = np.random.SeedSequence([*seed, LEVELS[level]], spawn_key=(candidate,) if candidate else ())
+def row_seed(seed: tuple[int, ...], draw: str, candidate: int = 0) -> int:
+    """The seed of one draw of a row, independent of those of its other draws."""
+    sequence = np.random.SeedSequence([*seed, DRAWS[draw]], spawn_key=(candidate,) if candidate else ())
     return int(sequence.generate_state(1)[0])

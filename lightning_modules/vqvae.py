@@ -1,6 +1,6 @@
 """Learning to turn spectrograms into codes and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -101,7 +101,7 @@ class VQVAE(System):
         """Reconstructions of held-out sounds."""
         original = self.spectrogram(batch["waveform"])
         reconstruction = self.network(original).reconstruction.float()
-        waveforms = self.spectrogram.invert(next(self.with_grain([reconstruction])))
+        waveforms = self.spectrogram.invert(next(self.with_grain([reconstruction], batch["index"].tolist())))
         return [
             SoundPrediction(
                 name=f"reconstruction_{self.classes[label]}_{index:04d}",
@@ -153,7 +153,7 @@ class VQVAE(System):
             yield picture[..., first : first + num_top_columns * self.geometry.top_stride]
             before, coming = (before + coming[:num_top_columns])[-reach:], coming[num_top_columns:]
 
-    def with_grain(self, pieces: Iterable[Tensor], strength: float = 1.0) -> Iterator[Tensor]:
+    def with_grain(self, pieces: Iterable[Tensor], seeds: Sequence[int], strength: float = 1.0) -> Iterator[Tensor]:
         """Consecutive decoded pieces (batch, 1, bins, frames) → the same, as uneven as the sounds they stand for.
 
         Decoded is the mean of what the codes may mean; what varies about it is as large as the error on validation
@@ -161,9 +161,10 @@ class VQVAE(System):
 
         Args:
             pieces: of one spectrogram.
+            seeds: of the grain of each row.
             strength: 1 puts back all that is missing, 0 nothing.
         """
-        return add_grain(pieces, self.residual_db, self.geometry, strength)
+        return add_grain(pieces, self.residual_db, self.geometry, seeds, strength)
 
     def decode_coarsely(self, top_codes: Tensor) -> Tensor:
         """Flattened top codes of any length → a coarse spectrogram: what the top prior says, on its own."""

@@ -18,7 +18,7 @@ class Estimate:
 
     Attributes:
         value: the figure over all sounds.
-        low, high: ends of the interval in which 95 % of repetitions with other recordings are expected.
+        low, high: ends of the interval; of intervals made in this way about 95 % hold the figure of all recordings.
         num_sounds: sounds that were evaluated; those they are compared with are not counted.
         remark: what a reader should know before believing the figure; empty where there is nothing.
     """

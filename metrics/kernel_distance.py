@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from metrics.embedding_metric import EmbeddingMetric, SoundSet
@@ -83,7 +83,7 @@ def _quadratic(left: np.ndarray, matrix: np.ndarray, right: np.ndarray) -> np.nd
 
 
 def _bandwidth(reference: SoundSet) -> float:
-    bandwidth = float(np.median(pdist(reference.embeddings)))
+    bandwidth = float(np.median(cdist(reference.embeddings, reference.embeddings)[reference.differs]))
     if bandwidth == 0:
         raise ValueError("Most reference sounds are the same, so there is no scale to measure distances by.")
     return bandwidth

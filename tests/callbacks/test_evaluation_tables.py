@@ -3,7 +3,6 @@ import copy
 import pytest
 
 from callbacks.evaluation_tables import FIGURES, header, markdown, model_figures, number, remarks, table
-from lightning_modules.evaluation import ALL
 from lightning_modules.evaluation_rows import MEASURED_ROWS
 
 
@@ -19,7 +18,7 @@ FIGURES_OF_ROW = {
     "own_spread": figure(0.5, "not in the table"),
 }
 RESULTS = {
-    "rows": {row: dict.fromkeys((ALL, "cat", "dog"), FIGURES_OF_ROW) for row in MEASURED_ROWS},
+    "rows": {row: dict.fromkeys(("cat", "dog"), FIGURES_OF_ROW) for row in MEASURED_ROWS},
     "models": {"vqvae": {"num_weights": 560545, "mse": 0.027089}, "top": {"bits_per_code": None}},
     "remarks": ["No tagger."],
     "classes": ["cat", "dog"],
@@ -29,7 +28,7 @@ RESULTS = {
 
 def test_a_line_has_a_cell_for_each_heading_and_figures_their_intervals():
     blocks = table(RESULTS)
-    assert [block[0][1][0] for block in blocks] == [ALL, "cat", "dog"]
+    assert [block[0][1][0] for block in blocks] == ["cat", "dog"]
     assert [line[0][0] for line in blocks[0]][3] == "real top codes"
     line = dict(zip(header(), blocks[0][0], strict=True))
     assert line["sounds"] == ("7", "")
@@ -50,22 +49,17 @@ def test_numbers_are_short_and_without_powers(value, text):
 def test_shares_are_percentages():
     results = copy.deepcopy(RESULTS)
     results["tagger"] = "YAMNet"
-    results["rows"]["real"][ALL] = FIGURES_OF_ROW | {"heard": figure(0.857) | {"high": 1.0}}
+    results["rows"]["real"]["cat"] = FIGURES_OF_ROW | {"heard": figure(0.857) | {"high": 1.0}}
     line = dict(zip(header(), table(results)[0][0], strict=True))
     assert line["heard ↑"] == ("86%", "0% to 100%")
     assert line["own class ↑"] == ("–", "")
-
-
-def test_one_class_has_one_block():
-    results = RESULTS | {"classes": ["cat"]}
-    assert [block[0][1][0] for block in table(results)] == ["cat"]
 
 
 def test_each_remark_stands_once_with_where_it_holds():
     found = remarks(RESULTS)
     assert found[0] == "No tagger."
     assert len(found) == 3
-    assert found[1].startswith("singular (real, all classes; real, cat; real, dog; inverted, all classes;")
+    assert found[1].startswith("singular (real, cat; real, dog; inverted, cat;")
     assert found[2].count("generated, dog") == 1
 
 
@@ -73,7 +67,7 @@ def test_markdown_holds_table_meanings_remarks_and_models():
     text = markdown(RESULTS, {"seed": "1", "command": "a|b"}, ["cat a.png"])
     lines = text.splitlines()
     rows = [line for line in lines if line.startswith(("| real |", "| generated |"))]
-    assert len(rows) == 6
+    assert len(rows) == 4
     assert {line.count("|") for line in rows} == {len(header()) + 1}
     assert all(meaning in text for _, meaning in FIGURES.values())
     assert "- No tagger." in lines

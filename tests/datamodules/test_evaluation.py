@@ -3,12 +3,13 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from datamodules import VideoDataModule
-from datamodules.decoded_sounds import SoundFile
-from datamodules.evaluation import FigureJob, SoundJob, halves
+from datamodules.evaluation import FigureJob, SoundJob
 from media import Geometry
 
 GEOMETRY = Geometry(sample_rate_hz=8000, n_fft=126, hop_samples=64, num_frames=32, bottom_stride=4, top_stride=8)
@@ -124,13 +125,39 @@ def test_the_source_of_a_row_changes_with_its_sounds_alone(root, cache_dir):
     assert sources("reference") == before[1]
 
 
-def test_blocks_have_about_equal_seconds():
-    files = [SoundFile(f"cat/{number}", 0, "test", num, Path()) for number, num in enumerate([9, 1, 1, 1, 5, 1])]
-    first, second = halves(files, "cat")
-    assert [file.num_samples for file in first] == [9]
-    assert first + second == files
-    with pytest.raises(ValueError, match="'cat' has too few held-out sounds: 1, expected at least 2"):
-        halves(files[:1], "cat")
+def test_copies_begin_anywhere_and_have_training_windows_near(root, cache_dir):
+    jobs = jobs_of(root, cache_dir)
+    known = {row: [job for job in jobs if getattr(job, "row", "") == row] for row in ("training", "copied")}
+    windows, copies = (torch.cat([job.waveform for job in found if job.label == 0]) for found in known.values())
+    assert torch.cdist(copies, windows).amin() > 0
+    hop = GEOMETRY.window_samples // 4
+    assert torch.equal(windows[0][hop:], windows[1][:-hop])
+
+
+def overlapping(root: Path, first: str, second: str) -> None:
+    """Makes the second file begin with the end of the first."""
+    shared, rate = soundfile.read(root / "sounds" / first)
+    own, _ = soundfile.read(root / "sounds" / second)
+    soundfile.write(root / "sounds" / second, np.r_[shared[-4000:], own], rate, subtype="FLOAT")
+
+
+def test_files_that_overlap_are_one_recording_and_in_one_half(root, cache_dir):
+    overlapping(root, "cat/cat_3.wav", "cat/cat_4.wav")
+    jobs = jobs_of(root, cache_dir)
+    assert "cat/cat_3.wav" in recordings(jobs, "reference")
+    assert "cat/cat_4.wav" not in recordings(jobs, "reference") | recordings(jobs, "real")
+    assert "cat/cat_5.wav" in recordings(jobs, "real")
+
+
+def test_a_sound_that_overlaps_a_training_sound_is_not_held_out(root, cache_dir, monkeypatch):
+    said = []
+    monkeypatch.setattr("datamodules.recordings.rank_zero_info", said.append)
+    overlapping(root, "dog/dog_1.wav", "dog/dog_2.wav")
+    overlapping(root, "dog/dog_2.wav", "dog/dog_3.wav")
+    jobs = jobs_of(root, cache_dir)
+    assert recordings(jobs, "training") >= {"dog/dog_1.wav"}
+    assert not (recordings(jobs, "reference") | recordings(jobs, "real")) & {"dog/dog_1.wav", "dog/dog_3.wav"}
+    assert said == ["1 held-out sounds share audio with training sounds: dog/dog_3.wav."]
 
 
 def test_what_does_not_fit_is_said(root, cache_dir):

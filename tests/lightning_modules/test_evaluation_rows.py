@@ -43,6 +43,16 @@ def test_a_drawn_sound_is_a_function_of_seed_class_and_number(row):
         assert np.abs(other - sound(4)).max() > 1e-2
 
 
+@pytest.mark.parametrize("row", ROWS)
+def test_what_comes_from_codes_has_grain(row):
+    def sound(grain: float) -> np.ndarray:
+        voice = composite(grain=grain).make_voice()
+        with torch.inference_mode():
+            return RowSounds(voice, 1).make(job(row, [0], waveform=None if row == "generated" else WAVEFORM[:1]))
+
+    assert np.array_equal(sound(0.0), sound(1.0)) == (row in ("real", "inverted", "noise"))
+
+
 def test_a_copy_is_a_reconstruction_of_a_training_sound():
     assert np.array_equal(made("copied", [0, 1, 2]), made("reconstructed", [0, 1, 2]))
 
@@ -73,7 +83,10 @@ def test_a_row_depends_on_its_own_settings_and_models_alone():
     assert rows_that_change(settings | {"threshold": 0.1, "mixing": {}}, marks | {"classifier": "4567"}) == set()
     assert rows_that_change(settings, marks | {"top": "4567"}) == {"generated"}
     assert rows_that_change(settings, marks | {"vqvae": "4567"}) == set(ROWS) - {"real", "inverted", "noise"}
-    assert rows_that_change(settings | {"seed": 9}, marks) == {"real_top_codes", "generated", "noise"}
+    assert rows_that_change(settings | {"seed": 9}, marks) == set(ROWS) - {"real", "inverted"}
+    assert rows_that_change(settings | {"grain": 0.5}, marks) == set(ROWS) - {"real", "inverted", "noise"}
+    assert rows_that_change(settings | {"num_candidates": 9}, marks) == {"generated"}
+    assert rows_that_change(settings | {"sampling": {}}, marks) == {"real_top_codes", "generated"}
     assert rows_that_change(settings | {"num_iterations": 9}, marks) == set(ROWS) - {"real", "noise"}
 
 

@@ -147,7 +147,9 @@ def test_validation_tells_how_much_grain_is_missing():
     decoded = vqvae.eval().network(spectrogram).reconstruction
     error_db = (decoded - spectrogram) * GEOMETRY.dynamic_range_db / 2
     torch.testing.assert_close(vqvae.residual_db, error_db.square().mean(dim=(0, 1, 3)).sqrt())
-    (smooth,), (half,), (full,) = (vqvae.with_grain([decoded], strength) for strength in (0.0, 0.5, 1.0))
+    (smooth,), (half,), (full,) = (
+        vqvae.with_grain([decoded], range(len(decoded)), strength) for strength in (0.0, 0.5, 1.0)
+    )
     torch.testing.assert_close(smooth, decoded)
     assert 0 < (half - decoded).std() < (full - decoded).std()
 

@@ -60,6 +60,7 @@ def fitted_vqvae(seed: int = 0) -> VQVAE:
     vqvae = tiny_vqvae()
     with torch.no_grad():
         vqvae.network(vqvae.spectrogram(tiny_sounds(8, seed)["waveform"]))
+    vqvae.residual_db += 3.0
     vqvae.facts = {"classes": CLASSES, "split": {}, "geometry": GEOMETRY.as_dict()}
     return vqvae.eval().requires_grad_(False)
 

@@ -1,0 +1,98 @@
+"""Which sound files are cut from one recording."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
+from rich.progress import track
+from scipy.signal import correlate
+
+from datamodules.decoded_sounds import SoundFile
+
+MIN_SHARED_SAMPLES = 4000  # a quarter of a second at 16 kHz
+SAME_ABOVE = 0.99  # correlation of the shared samples; it stands lossy coding, another gain and resampling
+AUDIBLE_SHARE = 1e-3  # of a sound's mean power; what is quieter is alike in any two sounds
+
+
+def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
+    """For each file that shares audio with a neighbour, the first file of that recording.
+
+    Why: collections are often overlapping excerpts of longer recordings, numbered one after the other. As independent
+    sounds they would make every interval too narrow, and a sound would be compared with itself.
+
+    Args:
+        files: in natural order; neighbours of one class are compared.
+
+    Returns:
+        Names by names; a file of a recording of its own is not in it.
+    """
+    first_of: dict[str, str] = {}
+    neighbours = [pair for pair in pairwise(files) if pair[0].label == pair[1].label]
+    for before, file in track(neighbours, description="Looking for shared audio", transient=True):
+        if share_audio(before.samples(), file.samples()):
+            first_of.setdefault(before.name, before.name)
+            first_of[file.name] = first_of[before.name]
+    return first_of
+
+
+def leave_out_known(held_out: list[SoundFile], known: list[SoundFile], recordings: dict[str, str]) -> list[SoundFile]:
+    """Without those that share audio with a training sound, which are told of: they are not held out at all.
+
+    Args:
+        held_out, known: sounds that no model was fitted on, and those that they were fitted on.
+        recordings: see `find_recordings`.
+    """
+    learned = {recordings[file.name] for file in known if file.name in recordings}
+    left_out = [file.name for file in held_out if recordings.get(file.name) in learned]
+    if left_out:
+        rank_zero_info(f"{len(left_out)} held-out sounds share audio with training sounds: {', '.join(left_out)}.")
+    return [file for file in held_out if file.name not in left_out]
+
+
+def halves(
+    files: list[SoundFile], class_name: str, recordings: dict[str, str]
+) -> tuple[list[SoundFile], list[SoundFile]]:
+    """Two contiguous blocks of about equal seconds; no recording is in both.
+
+    Args:
+        files: of one class, in natural order.
+        class_name: for the message.
+        recordings: see `find_recordings`.
+
+    Raises:
+        ValueError: where there are fewer than two recordings.
+    """
+    names = [recordings.get(file.name, file.name) for file in files]
+    places = [place for place in range(1, len(files)) if names[place] != names[place - 1]]
+    if not places:
+        raise ValueError(
+            f"Class {class_name!r} has too few held-out sounds: {len(set(names))}, expected at least 2, as real sounds "
+            "are compared with other real sounds. Add sounds; those at the end of the folder become test sounds."
+        )
+    before = [0, *accumulate(file.num_samples for file in files)]
+    middle = min(places, key=lambda place: abs(before[place] - before[-1] / 2))
+    return files[:middle], files[middle:]
+
+
+def share_audio(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether the same audio, a quarter of a second of it at least, is in both; (samples,) each.
+
+    Looked for is one place of `right` along `left` at which all samples that lie over each other are alike: the way in
+    which excerpts of one recording overlap.
+    """
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    shared = min(MIN_SHARED_SAMPLES, len(left), len(right))
+    products = correlate(left, right, mode="full", method="fft")
+    offsets = np.arange(1 - len(right), len(left))
+    energies = []
+    for samples, begins in ((left, offsets), (right, -offsets)):
+        other = len(right) if samples is left else len(left)
+        until = np.concatenate([[0.0], np.cumsum(samples**2)])
+        first, last = np.clip(begins, 0, len(samples)), np.clip(begins + other, 0, len(samples))
+        energies.append(until[last] - until[first])
+    lengths = np.minimum(len(left), offsets + len(right)) - np.maximum(0, offsets)
+    quietest = AUDIBLE_SHARE * lengths * min(np.mean(left**2), np.mean(right**2))
+    is_candidate = (lengths >= shared) & (np.minimum(*energies) > quietest)
+    alike = products[is_candidate] / np.sqrt(energies[0][is_candidate] * energies[1][is_candidate])
+    return bool(alike.size and alike.max() > SAME_ABOVE)
