@@ -19,7 +19,7 @@ from datamodules.sounds import TrainingCrops, Windows
 
 ROWS_OF_REAL_SOUNDS = ("real", "inverted", "reconstructed")
 MAX_SOUNDS_OF_A_WINDOW = 4
-STEPS_A_WINDOW = 4  # from one training window to the next, so that a copy is near to one wherever it begins
+STEPS_A_WINDOW = 4  # from one known window to the next
 CROPS_TO_CHOOSE_FROM = 4  # of which a loud one is taken for a copy, as in training
 LARGEST_MODEL_BATCH = 8  # a prior looks at all codes of a window at once, which takes more memory than drawing them
 
@@ -29,7 +29,7 @@ class SoundJob:
     """Some sounds of one class for one row of the table.
 
     Attributes:
-        row: `training` and `reference` are only listened to; the others are rows of the table.
+        row: `known`, `reference` and `training` are only listened to; all but the first two are rows of the table.
         label: of the class.
         numbers: of the sounds, in their row and class.
         groups: the recording that each is cut from; of generated sounds a name of its own.
@@ -130,7 +130,8 @@ class EvaluationJobs(Dataset):
 
     The held-out sounds of each class are divided into two halves by recording: the first is what all rows are compared
     with, the second is what the rows of real sounds begin with. Windows overlap by half, so that a small set gives
-    more of them, those of training sounds by three quarters. Copies begin at random places, as in training.
+    more of them. What the models were fitted on is `known` by windows that overlap by three quarters, as a copy may
+    begin anywhere; so do the copies here, at random places, as in training.
 
     Args:
         held_out: sounds that no model was fitted on.
@@ -169,7 +170,7 @@ class EvaluationJobs(Dataset):
             windows.windows = _taking_turns(windows.windows, lambda window: window[0].name)
         training = [[file for file in known if file.label == label] for label in range(len(classes))]
         for label, of_class in enumerate(training):
-            self._add("training", label, Windows(of_class, window_samples, window_samples // STEPS_A_WINDOW))
+            self._add("known", label, Windows(of_class, window_samples, window_samples // STEPS_A_WINDOW))
             self._add("reference", label, references[label])
         self._add("sounds", -1, Windows(held_out, window_samples), batch_size=LARGEST_MODEL_BATCH)
         if photos is not None:
@@ -187,6 +188,9 @@ class EvaluationJobs(Dataset):
             crops = TrainingCrops(of_class, window_samples, 0, 0.0, CROPS_TO_CHOOSE_FROM)
             crops.files = _taking_turns(crops.files, lambda file: file.name)
             self._add("copied", label, crops, num=min(num_sounds, len(crops)))
+            windows = Windows(of_class, window_samples)
+            windows.windows = _taking_turns(windows.windows, lambda window: window[0].name)
+            self._add("training", label, windows, num=min(num_sounds, len(windows)))
         self._sources: dict[int, str] = {}
 
     def _add(

@@ -12,6 +12,7 @@ from datamodules.decoded_sounds import SoundFile
 
 MIN_SHARED_SAMPLES = 4000  # a quarter of a second at 16 kHz
 SAME_ABOVE = 0.99  # correlation of the shared samples; it stands lossy coding, another gain and resampling
+MOST_SAMPLES = 1_000_000  # of a file that are looked at, a minute at 16 kHz: excerpts overlap at their ends
 AUDIBLE_SHARE = 1e-3  # of a sound's mean power; what is quieter is alike in any two sounds
 
 
@@ -30,7 +31,7 @@ def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
     first_of: dict[str, str] = {}
     neighbours = [pair for pair in pairwise(files) if pair[0].label == pair[1].label]
     for before, file in track(neighbours, description="Looking for shared audio", transient=True):
-        if share_audio(before.samples(), file.samples()):
+        if share_audio(before.samples()[-MOST_SAMPLES:], file.samples()[:MOST_SAMPLES]):
             first_of.setdefault(before.name, before.name)
             first_of[file.name] = first_of[before.name]
     return first_of

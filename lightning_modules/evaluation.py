@@ -173,7 +173,7 @@ class Evaluation:
             return {name: estimate for name, estimate in metric.compute().items() if "/" not in name}
 
         sides = {"reference": True, row: False}
-        parts = {"training": "train", "reference": "test", row: "generated"}
+        parts = {"known": "train", "reference": "test", row: "generated"}
         sources: dict[str, Callable[[], Any]] = {
             "fad": lambda: {"fad": add_all(FrechetAudioDistance(), sides).compute()},
             "kad": lambda: {"kad": add_all(KernelAudioDistance(), sides).compute()},

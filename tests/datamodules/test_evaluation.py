@@ -49,7 +49,7 @@ def test_halves_never_share_a_recording_and_all_come_from_the_test_part(root, ca
     assert first == {"cat/cat_3.wav", "dog/dog_3.wav", "dog/dog_4.wav"}
     assert second == {"cat/cat_4.wav", "cat/cat_5.wav", "cat/cat_6.wav", "dog/dog_5.wav", "dog/dog_6.wav"}
     known = {f"{name}/{name}_{number}.wav" for name in ("cat", "dog") for number in (0, 1)}
-    assert recordings(jobs, "training") == recordings(jobs, "copied") == known
+    assert recordings(jobs, "known") == recordings(jobs, "training") == recordings(jobs, "copied") == known
     for row in ("inverted", "reconstructed", "real_top_codes", "noise"):
         assert recordings(jobs, row) == second
 
@@ -96,8 +96,10 @@ def test_windows_are_gone_over_again_for_the_rows_that_draw(root, cache_dir):
 
 def test_the_first_windows_are_of_many_recordings(root, cache_dir):
     jobs = jobs_of(root, cache_dir, num_sounds=3)
-    copies = [job for job in jobs if getattr(job, "row", "") == "copied" and job.label == 0]
-    assert [number for job in copies for number in job.numbers] == [0, 1, 2]
+    for row in ("copied", "training"):
+        (job,) = [job for job in jobs if getattr(job, "row", "") == row and job.label == 0]
+        assert list(job.numbers) == [0, 1, 2]
+        assert set(job.groups) == {"cat/cat_0.wav", "cat/cat_1.wav"}
     for row in ("real", "real_top_codes"):
         (first, *_) = [job for job in jobs if getattr(job, "row", "") == row and job.label == 0]
         assert set(first.groups[:3]) == {"cat/cat_4.wav", "cat/cat_5.wav", "cat/cat_6.wav"}
@@ -127,7 +129,7 @@ def test_the_source_of_a_row_changes_with_its_sounds_alone(root, cache_dir):
 
 def test_copies_begin_anywhere_and_have_training_windows_near(root, cache_dir):
     jobs = jobs_of(root, cache_dir)
-    known = {row: [job for job in jobs if getattr(job, "row", "") == row] for row in ("training", "copied")}
+    known = {row: [job for job in jobs if getattr(job, "row", "") == row] for row in ("known", "copied")}
     windows, copies = (torch.cat([job.waveform for job in found if job.label == 0]) for found in known.values())
     assert torch.cdist(copies, windows).amin() > 0
     hop = GEOMETRY.window_samples // 4
@@ -155,7 +157,7 @@ def test_a_sound_that_overlaps_a_training_sound_is_not_held_out(root, cache_dir,
     overlapping(root, "dog/dog_1.wav", "dog/dog_2.wav")
     overlapping(root, "dog/dog_2.wav", "dog/dog_3.wav")
     jobs = jobs_of(root, cache_dir)
-    assert recordings(jobs, "training") >= {"dog/dog_1.wav"}
+    assert recordings(jobs, "known") >= {"dog/dog_1.wav"}
     assert not (recordings(jobs, "reference") | recordings(jobs, "real")) & {"dog/dog_1.wav", "dog/dog_3.wav"}
     assert said == ["1 held-out sounds share audio with training sounds: dog/dog_3.wav."]
 

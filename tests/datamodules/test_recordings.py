@@ -53,6 +53,16 @@ def test_neighbours_are_joined_from_file_to_file_and_within_a_class(tmp_path):
     assert find_recordings(files) == {"cat/1": "cat/1", "cat/2": "cat/1", "cat/3": "cat/1"}
 
 
+def test_of_long_files_the_ends_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr("datamodules.recordings.MOST_SAMPLES", 12_000)
+    files = []
+    for number, samples in enumerate([RECORDING[:30_000], RECORDING[20_000:]]):
+        np.save(tmp_path / f"{number}.npy", samples)
+        files.append(SoundFile(f"cat/{number}", 0, "test", len(samples), tmp_path / f"{number}.npy"))
+    assert len(find_recordings(files)) == 2
+    assert not find_recordings(files[::-1])
+
+
 def test_halves_have_about_equal_seconds_and_no_recording_in_common():
     files = [SoundFile(f"cat/{number}", 0, "test", num, Path()) for number, num in enumerate([9, 1, 1, 1, 5, 1])]
     first, second = halves(files, "cat", {})

@@ -67,12 +67,13 @@ def evaluated(evaluation: Evaluation, has_photos: bool = True) -> dict:
     """The results of all rows."""
     evaluation.add(SimpleNamespace(kind="sounds", batch=tiny_sounds() | tiny_codes()))
     for label in range(2):
-        evaluation.add(job("training", label, half(0, label)))
+        evaluation.add(job("known", label, half(0, label)))
         evaluation.add(job("reference", label, half(1, label)))
         for row in ("real", "inverted", "reconstructed", "real_top_codes", "noise"):
             evaluation.add(job(row, label, half(2, label)))
         evaluation.add(job("generated", label, None))
         evaluation.add(job("copied", label, half(0, label)))
+        evaluation.add(job("training", label, half(0, label)))
     if has_photos:
         evaluation.add(SimpleNamespace(kind="photos", batch=tiny_photos()))
     return evaluation.compute()

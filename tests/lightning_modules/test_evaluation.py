@@ -96,7 +96,7 @@ def test_the_tagger_and_the_embedding_may_be_one(monkeypatch):
     words = {"cat": ["Cat", "Meow"], "dog": ["Dog"]}
     shared = evaluation(monkeypatch, embedding=Echo(), tagger=Echo(), words=words)
     rows = evaluated(shared)["rows"]
-    assert (shared.model.embedding.num_passes, shared.model.tagger.num_passes) == (18, 0)
+    assert (shared.model.embedding.num_passes, shared.model.tagger.num_passes) == (20, 0)
     for row, share in (("real", 1.0), ("generated", 0.0)):
         assert all(rows[row][scope]["forced_choice"]["value"] == share for scope in ("cat", "dog"))
     alone = evaluation(monkeypatch, tagger=Echo(), words=words)
