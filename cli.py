@@ -24,7 +24,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks import BestCheckpoint, ConfigSaver, EvaluationWriter, MediaLogger, PredictionWriter, Session, SessionEnd
 from callbacks.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
-from cli_arguments import find_configs, fit_command, short_error
+from cli_arguments import find_configs, fit_command, short_error, with_overlays
 from lightning_modules import System
 from lightning_modules.checkpoint_io import DurableCheckpointIO
 from lightning_modules.device_check import check_card
@@ -230,6 +230,8 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
             save_config_callback=ConfigSaver,
             save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
         )
+    except FileNotFoundError as error:
+        raise FileNotFoundError(with_overlays(str(error), typed)) from error
     except (ArgumentError, ValueError) as error:
         if isinstance(error, ArgumentError) or "Does not validate" in str(error):
             raise ValueError(short_error(str(error))) from error

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -71,6 +72,28 @@ def fit_command(typed: list[str], options: tuple[str, ...] = ()) -> str:
         if not is_value and arg.split("=")[0] not in replaced:
             kept.append(arg)
     return shlex.join(["python", "cli.py", "fit", *kept, *options])
+
+
+def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str:
+    """A message that ends with the fit of a system, completed by what was typed that belongs to this fit as well.
+
+    Without that, who measures the compact models would be sent to the full-size ones.
+
+    Args:
+        message: of an error.
+        typed: the subcommand and its options.
+        folder: of the shipped configs.
+    """
+    if not (fit := re.search(r"python cli\.py fit --config (\w+\.yaml)$", message)):
+        return message
+    words = [word for arg in typed for word in (arg.split("=", 1) if arg.startswith("--") else [arg])]
+    options = [pair for pair in pairwise(words) if pair[0] in ("--config", "-c", "--data.root")]
+    kept = [
+        f"{option} {shlex.quote(value)}"
+        for option, value in options
+        if option == "--data.root" or (folder / Path(value).stem / fit[1]).is_file()
+    ]
+    return " ".join([message, *kept])
 
 
 def short_error(message: str) -> str:

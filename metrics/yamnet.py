@@ -47,7 +47,7 @@ class YAMNet:
     num_dimensions = 1024
     sample_rate_hz = 16_000
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path = "yamnet.tflite") -> None:
         path = Path(path)
         self.class_names = read_class_names(_existing(path.with_name(CLASS_MAP)))
         self._interpreter = _interpreter_of(_existing(path))

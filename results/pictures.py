@@ -72,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", default="data", help="the data that the VQ-VAE was fitted on")
     parser.add_argument("--cache_dir", default="cache", help="folder for decoded sounds")
     parser.add_argument("--logs", type=Path, default=Path("logs"), help="folder of <system>/version_*/metrics.csv")
-    parser.add_argument("--output", type=Path, default=Path("docs/pictures"), help="folder for the pictures")
+    parser.add_argument("--output", type=Path, default=Path("outputs/pictures"), help="folder for the pictures")
     options = parser.parse_args(args)
     for name in options.only:
         try:

@@ -195,6 +195,7 @@ def test_wandb_keeps_losses_pictures_sounds_and_the_config_offline(chain: Path, 
     with working_folder(tmp_path):
         cli.main(["fit", "--config", "vqvae.yaml", "--config", str(TINY / "vqvae.yaml"), "--trainer.max_steps", "2"])
         wandb.finish()
+        wandb.teardown()  # only then has the service written everything
     (run,) = (tmp_path / "logs" / "wandb").glob("offline-run-*")
     suffixes = {path.suffix for path in (run / "files" / "media").rglob("*") if path.is_file()}
     assert suffixes == {".png", ".wav"}

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import cli
-from cli_arguments import CONFIGS, find_configs, fit_command
+from cli_arguments import CONFIGS, find_configs, fit_command, with_overlays
 
 
 @pytest.fixture
@@ -67,6 +67,24 @@ def test_an_overlay_that_the_system_lacks_is_named(folder):
 
 def test_the_shipped_configs_are_found_from_anywhere(folder):
     assert find_configs(["--config", "vqvae.yaml"]) == ["--config", str(CONFIGS / "vqvae.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["test", "--config", "video2audio.yaml"], ""),
+        (["test", "--config", "video2audio.yaml", "--config", "compact.yaml"], " --config compact.yaml"),
+        (
+            ["fit", "--config=top.yaml", "--config=demo.yaml", "--data.root=my data"],
+            " --config demo.yaml --data.root 'my data'",
+        ),
+        (["fit", "--config", "top.yaml", "--config", "mine.yaml", "--trainer.max_steps", "2"], ""),
+    ],
+)
+def test_the_fit_that_makes_a_missing_checkpoint_has_the_overlays_that_were_typed(typed, expected):
+    message = "There is no checkpoint best.ckpt. Make it with: python cli.py fit --config vqvae.yaml"
+    assert with_overlays(message, typed) == message + expected
+    assert with_overlays("There is no folder.", typed) == "There is no folder."
 
 
 def test_an_overlay_alone_is_told_where_it_belongs(folder):

@@ -139,5 +139,5 @@ def test_a_fit_gives_the_curves_and_the_use_of_its_codes(data_root: Path, tmp_pa
     with working_folder(tmp_path):
         main(["--only", "codes", "curves", "--root", str(data_root)])
         counts = count_codes(Path("checkpoints/vqvae/best.ckpt"), str(data_root), "cache")
-    assert {path.name for path in (tmp_path / "docs" / "pictures").iterdir()} == {"codes.png", "curves.png"}
+    assert {path.name for path in (tmp_path / "outputs" / "pictures").iterdir()} == {"codes.png", "curves.png"}
     assert counts["bottom"].sum() == 4 * counts["top"].sum() > 0
