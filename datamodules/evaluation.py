@@ -165,9 +165,7 @@ class EvaluationJobs(Dataset):
             for label, name in enumerate(classes)
         ]
         references = [Windows(first, window_samples, window_samples // 2) for first, _ in parts]
-        others = [Windows(second, window_samples, window_samples // 2) for _, second in parts]
-        for windows in others:
-            windows.windows = _taking_turns(windows.windows, lambda window: window[0].name)
+        others = [_windows_in_turns(second, window_samples, window_samples // 2) for _, second in parts]
         training = [[file for file in known if file.label == label] for label in range(len(classes))]
         for label, of_class in enumerate(training):
             self._add("known", label, Windows(of_class, window_samples, window_samples // STEPS_A_WINDOW))
@@ -188,8 +186,7 @@ class EvaluationJobs(Dataset):
             crops = TrainingCrops(of_class, window_samples, 0, 0.0, CROPS_TO_CHOOSE_FROM)
             crops.files = _taking_turns(crops.files, lambda file: file.name)
             self._add("copied", label, crops, num=min(num_sounds, len(crops)))
-            windows = Windows(of_class, window_samples)
-            windows.windows = _taking_turns(windows.windows, lambda window: window[0].name)
+            windows = _windows_in_turns(of_class, window_samples)
             self._add("training", label, windows, num=min(num_sounds, len(windows)))
         self._sources: dict[int, str] = {}
 
@@ -229,6 +226,12 @@ class EvaluationJobs(Dataset):
                 digest.update(file.samples())
             self._sources[id(items)] = digest.hexdigest()[:16]
         return self._sources[id(items)]
+
+
+def _windows_in_turns(files: list[SoundFile], window_samples: int, hop_samples: int | None = None) -> Windows:
+    windows = Windows(files, window_samples, hop_samples)
+    windows.windows = _taking_turns(windows.windows, lambda window: window[0].name)
+    return windows
 
 
 def _taking_turns(items: list[Any], name_of: Callable[[Any], str]) -> list[Any]:

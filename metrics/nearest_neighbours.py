@@ -23,7 +23,8 @@ class NearestNeighbourDistance(EmbeddingMetric):
     `compute` gives a dict of `Estimate`:
         generated_to_train, test_to_train: median distance of a sound to its nearest training sound, from 0 to 2.
         generated_to_train_5th, test_to_train_5th: the 5th percentile of it, which finds out who copies now and then.
-        ratio, ratio_5th: generated / test. 0 is a copier, 1 is as new as a fresh recording.
+        ratio, ratio_5th: generated / test. 0 is a copier, 1 is as new as a fresh recording;
+            copies that went through a lossy code are farther than 0, and need to be measured beside.
         generated_spread, test_spread: mean distance of two sounds of different groups.
         spread_ratio: generated / test. 0 is a model that knows one sound, 1 one as varied as real sounds.
 

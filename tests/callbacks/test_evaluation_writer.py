@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +131,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(project, results, monkeypa
 
 
 def test_more_sounds_are_added_and_the_table_is_on_the_screen(project, results, monkeypatch, capfd):
+    shutil.copytree(project / "whole", project / "more")
     made = jobs_made(monkeypatch)
-    more = evaluate(project, "resumed", num_sounds=NUM_SOUNDS + 3)
+    more = evaluate(project, "more", num_sounds=NUM_SOUNDS + 3)
     assert {row for row, _, _ in made} == {"real_top_codes", "generated", "copied"}
     assert more["rows"]["generated"]["dog"]["num_sounds"] == NUM_SOUNDS + 3
     assert more["rows"]["inverted"] == results["rows"]["inverted"]
