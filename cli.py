@@ -244,6 +244,7 @@ def _is_no_advertisement(record: logging.LogRecord) -> bool:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else Lightning lets test and predict run on
     try:
         main()
     except KeyboardInterrupt:

@@ -73,14 +73,18 @@ def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
 
 def remarks(results: dict[str, Any]) -> list[str]:
     """What a reader should know before believing the figures, each remark once, with where it holds."""
-    places: dict[str, dict[str, None]] = {}
-    for row, scopes in results["rows"].items():
-        for scope, figures in scopes.items():
-            for name, figure in figures.items():
+    rows: dict[tuple[str, str], dict[str, None]] = {}
+    for scope in results["classes"]:
+        for row, scopes in results["rows"].items():
+            for name, figure in scopes[scope].items():
                 if name in FIGURES and figure["remark"]:
                     for remark in figure["remark"].split("; "):
-                        places.setdefault(remark, {})[f"{title_of(row)}, {scope}"] = None
-    return [*results["remarks"], *(f"{remark} ({'; '.join(where)})" for remark, where in places.items())]
+                        rows.setdefault((scope, remark), {})[title_of(row)] = None
+    whole = len(results["rows"])
+    return results["remarks"] + [
+        f"{scope}, {'all rows' if len(where) == whole else ', '.join(where)}: {remark}"
+        for (scope, remark), where in rows.items()
+    ]
 
 
 def model_figures(results: dict[str, Any]) -> dict[str, dict[str, str]]:

@@ -95,7 +95,7 @@ def _remark(reference: SoundSet, evaluated: SoundSet) -> str:
     if fewest <= num_dimensions:
         remarks.insert(
             0,
-            f"{fewest} sounds for {num_dimensions} dimensions: the covariance is singular "
+            f"only {fewest} sounds in the smaller set for {num_dimensions} dimensions: the covariance is singular "
             f"(rank {fewest - 1}) and the distance too large",
         )
     return "; ".join(filter(None, remarks))

@@ -34,9 +34,14 @@ def main(args: Sequence[str] | None = None) -> None:
     options = parser.parse_args(args)
     table = Table("system", "weights", "steps", "batch", "GFLOP a sample", "PFLOP in all", box=SIMPLE)
     total = 0.0
-    for name in SYSTEMS:
-        folder = options.checkpoints / name
-        path = next((folder / file for file in (LAST, "best.ckpt") if (folder / file).is_file()), None)
+    folders = {name: options.checkpoints / name for name in SYSTEMS}
+    paths = {name: find_last(folder) for name, folder in folders.items()}
+    if not any(paths.values()):
+        raise FileNotFoundError(
+            f"There is neither last.ckpt nor best.ckpt in any of {', '.join(map(str, folders.values()))}. Fit a model "
+            "first, or name another folder with --checkpoints."
+        )
+    for name, path in paths.items():
         if path is None:
             table.add_row(name, *["–"] * 5)
             continue
@@ -56,6 +61,11 @@ def main(args: Sequence[str] | None = None) -> None:
         f"A P100 could do {peak / 1e15:,.0f} PFLOP in the thesis' {THESIS_GPU_HOURS:.0f} hours; at 3 % of its peak, as "
         f"reported, it did {0.03 * peak / 1e15:,.0f}."
     )
+
+
+def find_last(folder: Path) -> Path | None:
+    """The checkpoint of the most steps; the best one is of fewer, but may be all that was kept."""
+    return next((folder / name for name in (LAST, "best.ckpt") if (folder / name).is_file()), None)
 
 
 def samples_a_step(config: dict[str, Any]) -> int:

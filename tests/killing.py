@@ -82,13 +82,13 @@ def _run(folder: str, args: list[str], kill: Kill | None, file_limit_bytes: int 
     if file_limit_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit_bytes, file_limit_bytes))
     if kill is not None:
-        _arm(kill)
+        arm(kill)
     import cli
 
     cli.main(args)
 
 
-def _arm(kill: Kill) -> None:
+def arm(kill: Kill) -> None:
     from lightning_modules import System, checkpoint_io
 
     count = 0

@@ -3,14 +3,17 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.killing import Kill, finish, fit_args, start
+from tests.killing import TINY, Kill, finish, fit_args, start
 from tests.test_resume import assert_equal_ends, fit_to_the_end, project
 
+CLI = str(Path(__file__).parents[1] / "cli.py")
 SYSTEM = "top"
 CHECKPOINTS = Path("checkpoints") / SYSTEM
 
@@ -77,6 +80,22 @@ def test_a_stop_before_the_first_step_is_one_too(folder: Path) -> None:
     assert code == 130
     assert "Stopped before the first step. Go on with:" in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_no_fit_ends_when_it_is_asked_to(stopped: Path, number: int) -> None:
+    typed = ["cli.py", "validate", "--config", f"{SYSTEM}.yaml", "--config", str(TINY / f"{SYSTEM}.yaml")]
+    script = (
+        "import runpy, signal, sys; from tests.killing import Kill, arm; "
+        f"arm(Kill('validation', 1, {int(number)})); sys.argv = {typed}; runpy.run_path({CLI!r}, run_name='__main__')"
+    )
+    shutil.copy(stopped / CHECKPOINTS / "last.ckpt", stopped / CHECKPOINTS / "best.ckpt")
+    environment = os.environ | {"PYTHONPATH": str(Path(CLI).parent), "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=stopped, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert found.returncode == 130, found.stdout + found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_a_session_ends_before_its_limit_and_the_next_one_has_its_full_time(folder: Path, unbroken: Path) -> None:

@@ -58,9 +58,16 @@ def test_shares_are_percentages():
 def test_each_remark_stands_once_with_where_it_holds():
     found = remarks(RESULTS)
     assert found[0] == "No tagger."
-    assert len(found) == 3
-    assert found[1].startswith("singular (real, cat; real, dog; inverted, cat;")
-    assert found[2].count("generated, dog") == 1
+    assert found[1:] == [
+        f"{scope}, all rows: {remark}" for scope in ("cat", "dog") for remark in ("singular", "only 3 recordings")
+    ]
+
+
+def test_a_remark_on_some_rows_names_them():
+    results = copy.deepcopy(RESULTS)
+    results["rows"]["noise"] = {name: {"num_sounds": 7} for name in ("cat", "dog")}
+    assert remarks(results)[1].startswith("cat, real, inverted, reconstructed, real top codes, generated,")
+    assert "noise" not in remarks(results)[1]
 
 
 def test_markdown_holds_table_meanings_remarks_and_models():

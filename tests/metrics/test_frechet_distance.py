@@ -48,7 +48,7 @@ def test_sounds_fewer_than_dimensions_have_the_distance_of_their_covariances():
     expected = mean_term + np.trace(covariances[0] + covariances[1]) - 2 * np.sqrt(eigenvalues).sum()
     estimate = distance(*points, num_resamples=2)
     assert estimate.value == pytest.approx(expected, rel=1e-5)
-    assert "6 sounds for 30 dimensions: the covariance is singular (rank 5)" in estimate.remark
+    assert "only 6 sounds in the smaller set for 30 dimensions: the covariance is singular (rank 5)" in estimate.remark
 
 
 class TakeAsItIs(torch.nn.Module):

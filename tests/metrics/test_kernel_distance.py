@@ -74,6 +74,16 @@ def test_the_same_seed_gives_the_same_interval():
     assert distance(*sides) == distance(*sides) != distance(*sides, seed=1)
 
 
+def test_how_alike_the_sounds_of_one_recording_are_does_not_set_the_scale():
+    """The same sounds, each five times over: nothing changes, where the copies are known to be of one recording."""
+    rng = np.random.default_rng(0)
+    sides = rng.normal(size=(6, 4)), rng.normal(size=(7, 4)) + 1
+    repeated = [np.repeat(side, 5, axis=0) for side in sides]
+    groups = [[f"{side}{index // 5}" for index in range(len(sounds))] for side, sounds in enumerate(repeated)]
+    assert distance(*repeated, *groups).value == pytest.approx(distance(*sides).value, rel=1e-9)
+    assert distance(*repeated).value != pytest.approx(distance(*sides).value, rel=0.1)
+
+
 def test_few_recordings_are_remarked_on():
     rng = np.random.default_rng(0)
     estimate = distance(rng.normal(size=(40, 3)), rng.normal(size=(40, 3)), evaluated_groups=["a", "b"] * 20)

@@ -1,3 +1,6 @@
+import re
+import shutil
+
 import pytest
 
 from results.cost import main, sample_flops, samples_a_step
@@ -22,6 +25,14 @@ def test_accumulated_batches_make_one_step():
     assert samples_a_step(config) == 12
 
 
-def test_what_is_not_fitted_is_left_open(tmp_path, capsys):
+def test_what_is_not_fitted_is_left_open(chain, tmp_path, capsys):
+    shutil.copytree(chain / "checkpoints" / "vqvae", tmp_path / "vqvae")
     main(["--checkpoints", str(tmp_path)])
-    assert capsys.readouterr().out.count("–") >= 20
+    printed = capsys.readouterr().out
+    assert printed.count("–") == 3 * 5
+    assert re.search(r"vqvae +[\d,]+ +[1-9]", printed)
+
+
+def test_a_folder_without_any_checkpoint_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="neither last"):
+        main(["--checkpoints", str(tmp_path)])
