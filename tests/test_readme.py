@@ -137,7 +137,7 @@ def test_files_and_folders_in_the_text_exist() -> None:
     )  # by the commands, or the user's own
     figures = ("train/", "val/", "trainer/")
     names = re.findall(r"`([\w.-]+(?:/[\w.-]*)+|LICENSE|[\w-]+\.(?:txt|py))`", PROSE)
-    names += re.findall(r"\]\((?!https?:|#)([^)]+)\)", PROSE)
+    names += re.findall(r"\]\((?!https?:|#)([^)#]+)", PROSE)
     names += re.findall(r"^([\w.]+/|cli\.py) ", blocks("text")[-1], flags=re.MULTILINE)
     names = [name for name in names if not name.startswith((*made, *figures))]
     assert len(names) > 12
