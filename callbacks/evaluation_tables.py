@@ -9,7 +9,7 @@ import numpy as np
 from lightning_modules.evaluation_rows import MEASURED_ROWS
 
 Cell = tuple[str, str]  # a value and its interval
-NEEDS_TAGGER, NOTHING = "needs a tagger", "–"
+NOTHING = "–"
 FIGURES = {
     "fad": (
         "FAD ↓",
@@ -46,9 +46,15 @@ def title_of(row: str) -> str:
     return row.replace("_", " ")
 
 
-def header() -> list[str]:
+def measured(results: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Of the figures above those that any row has; without a tagger, say, there are fewer."""
+    found = {name for scopes in results["rows"].values() for figures in scopes.values() for name in figures}
+    return {name: words for name, words in FIGURES.items() if name in found}
+
+
+def header(results: dict[str, Any]) -> list[str]:
     """Headings of the table's columns."""
-    return ["row", "class", "sounds", *(heading for heading, _ in FIGURES.values())]
+    return ["row", "class", "sounds", *(heading for heading, _ in measured(results).values())]
 
 
 def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
@@ -63,7 +69,7 @@ def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
                 (title_of(row), ""),
                 (scope, ""),
                 (str(figures[scope]["num_sounds"]), ""),
-                *(_cell(name, figures[scope].get(name), results["tagger"]) for name in FIGURES),
+                *(_cell(name, figures[scope].get(name)) for name in measured(results)),
             ]
             for row, figures in results["rows"].items()
         ]
@@ -109,10 +115,11 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += ["The 95 % interval stands in brackets. The rows:", ""]
     lines += [f"- **{title_of(row)}**: {about}" for row, about in MEASURED_ROWS.items()]
-    lines += ["", _line(header()), _line(["---"] * len(header()))]
+    headings = header(results)
+    lines += ["", _line(headings), _line(["---"] * len(headings))]
     for block in table(results):
         lines += [_line([f"{value} ({interval})" if interval else value for value, interval in line]) for line in block]
-    lines += ["", *(f"- **{heading}**: {about}" for heading, about in FIGURES.values()), "", "## Remarks", ""]
+    lines += ["", *(f"- **{heading}**: {about}" for heading, about in measured(results).values()), "", "## Remarks", ""]
     lines += [f"- {remark}" for remark in remarks(results)] or ["None."]
     for model, figures in model_figures(results).items():
         lines += ["", f"## {model}", "", "| figure | value |", "| --- | --- |"]
@@ -130,9 +137,9 @@ def number(value: float | None, num_digits: int = 3) -> str:
     return np.format_float_positional(value, precision=num_digits, fractional=False, trim="-")
 
 
-def _cell(name: str, figure: dict[str, Any] | None, tagger: str | None) -> Cell:
+def _cell(name: str, figure: dict[str, Any] | None) -> Cell:
     if figure is None:
-        return (NEEDS_TAGGER if name in SHARES and tagger is None else NOTHING), ""
+        return NOTHING, ""
     values = [(figure["value"], 3), (figure["low"], 2), (figure["high"], 2)]
     value, low, high = (share(end) if name in SHARES else number(end, digits) for end, digits in values)
     return value, f"{low} to {high}"

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from callbacks.evaluation_tables import FIGURES, header, markdown, model_figures, remarks, table, title_of
+from callbacks.evaluation_tables import FIGURES, header, markdown, measured, model_figures, remarks, table, title_of
 from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, SoundStore
 from lightning_modules.precision import find_device
 from media.pictures import draw_grids, write_png
@@ -67,9 +67,9 @@ class EvaluationWriter(Callback):
             write_png(self.output_dir / f"{name}.png", picture)
         with atomic_path(self.output_dir / "results.md") as temporary:
             temporary.write_text(markdown(results, facts, [f"{name}.png" for name in pictures]), encoding="utf-8")
-        meanings = {title_of(row): about for row, about in MEASURED_ROWS.items()} | dict(FIGURES.values())
+        meanings = {title_of(row): about for row, about in MEASURED_ROWS.items()} | dict(measured(results).values())
         page = EvaluationPage(
-            facts, header(), table(results), meanings, remarks(results), model_figures(results), shown
+            facts, header(results), table(results), meanings, remarks(results), model_figures(results), shown
         )
         write_evaluation_page(page, self.output_dir / "index.html")
         for logger in trainer.loggers:
@@ -117,12 +117,11 @@ class EvaluationWriter(Callback):
 
 
 def show(results: dict[str, Any], title: str) -> None:
-    """The tables on the screen, one for each class, without columns in which nothing stands."""
-    console, blocks, headings = Console(), table(results), header()
+    """The tables on the screen, one for each class."""
+    console, headings = Console(), header(results)
     console.print(escape(title))
-    lines = [line for block in blocks for line in block]
-    columns = [place for place in range(len(headings)) if place in (0, 2) or any(line[place][1] for line in lines)]
-    for block in blocks:
+    columns = [place for place in range(len(headings)) if headings[place] != "class"]
+    for block in table(results):
         title = escape(block[0][1][0])
         shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for place in columns:
