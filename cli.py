@@ -16,7 +16,6 @@ from typing import Any
 import wandb
 import yaml
 from jsonargparse import ArgumentError
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
@@ -39,6 +38,7 @@ from lightning_modules.resuming import (
     read_resume_point,
 )
 from lightning_modules.step_memory import check_fit, use_largest_batch
+from process_end import end_in_words
 
 say = rank_zero_only(print)
 
@@ -245,13 +245,4 @@ def _is_no_advertisement(record: logging.LogRecord) -> bool:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else Lightning lets test and predict run on
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except SystemExit as end:
-        raise SystemExit(130 if isinstance(end.__context__, KeyboardInterrupt) else end.code) from None
-    except (ValueError, OSError, ImportError, MisconfigurationException) as error:
-        if os.environ.get("V2A_TRACEBACK"):
-            raise
-        sys.exit(f"Error: {error}\n(V2A_TRACEBACK=1 shows where it comes from.)")
+    end_in_words(main)

@@ -19,6 +19,7 @@ from benchmarks.records import NOTE, Part, save, screen_table
 from benchmarks.sampling import measure_sampling
 from benchmarks.training import measure_training
 from doctor import describe_machine
+from process_end import end_in_words
 
 PARTS: dict[str, Callable[[Plan], Part]] = {
     "sampling": measure_sampling,
@@ -73,7 +74,4 @@ def run(plan: Plan, names: Sequence[str], output: Path, console: Console) -> Non
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    end_in_words(main)

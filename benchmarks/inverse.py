@@ -32,6 +32,7 @@ from media.phase_gradient import gradient_phase, random_phase
 from media.sound_files import atomic_path, resampled
 from metrics import ClassAgreement, Estimate, SpectralDistance, YAMNet
 from metrics.estimate import group_numbers, weighted_mean_estimate
+from process_end import end_in_words
 
 WIDTH = 210  # of the tables in a file
 NUM_RESAMPLES = 1000
@@ -242,7 +243,4 @@ def save(folder: Path, facts: Mapping[str, Any], results: Mapping[str, Rows]) ->
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"Error: {error}")
+    end_in_words(main)

@@ -1,7 +1,6 @@
 """`python -m benchmarks.perplexity`: what faster sampling costs, on held-out codes of your own fitted priors."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +16,7 @@ from benchmarks.measuring import quiet
 from lightning_modules import load
 from networks import CodePrior
 from networks.stepping import Precision, PriorStepper
+from process_end import end_in_words
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 
@@ -73,7 +73,4 @@ def perplexity(prior: CodePrior, batch: dict[str, Tensor], level: str, precision
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    end_in_words(main)

@@ -17,6 +17,7 @@ from benchmarks.moving_animal import DISTRACTIONS, Film, frames, sample_film, wr
 from media.activity import Activity, ActivityMeter
 from media.video_files import read_frames
 from metrics.event_timing import Recording, match_events, measure_timing
+from process_end import end_in_words
 
 GRID_HZ = 25
 TOLERANCE_S = 0.08
@@ -118,4 +119,4 @@ def recording(film: Film, activity: Activity) -> Recording:
 
 
 if __name__ == "__main__":
-    main()
+    end_in_words(main)

@@ -9,7 +9,6 @@ the one that it lists. The downloads are only read; what is there already is lef
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from rich.progress import track
 from datamodules.paired_root import Kind
 from media.photo_files import read_photo
 from media.sound_files import UnreadableSound, atomic_path
+from process_end import end_in_words
 from results.manifest import MANIFEST, SAMPLE_RATE_HZ, Entry, read_manifest, read_samples, samples_digest, tell
 
 LONGEST_SIDE = 256
@@ -171,7 +171,4 @@ def _write_flac(path: Path, samples: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    end_in_words(main)

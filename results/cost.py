@@ -1,7 +1,6 @@
 """`python -m results.cost`: what each training has cost, in floating point operations."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from lightning_modules import System, load
 from lightning_modules.resuming import LAST, read_resume_point
 from lightning_modules.step_memory import synthetic_batch
+from process_end import end_in_words
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 THESIS_GPU_HOURS, P100_FLOPS = 24.0, 9.3e12  # as reported; single precision, from NVIDIA's data sheet
@@ -89,7 +89,4 @@ def sample_flops(system: System, image_size: int = 224) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    end_in_words(main)

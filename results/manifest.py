@@ -7,7 +7,6 @@ python -m results.manifest --root data --cache_dir cache --check    compares, an
 import argparse
 import csv
 import hashlib
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,6 +20,7 @@ from datamodules.paired_root import Kind, leave_out_unreadable, list_files
 from datamodules.photos import unreadable_photos
 from datamodules.split import decide_split
 from media.sound_files import atomic_path, read_sound
+from process_end import end_in_words
 
 MANIFEST = Path(__file__).with_name("manifest.csv")
 ORIGINALS = "sounds_index.csv"  # in the root, where there is one: its columns `path` and `original` tell the old names
@@ -202,7 +202,4 @@ def _originals(path: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    end_in_words(main)

@@ -9,7 +9,6 @@ A picture whose input is missing is skipped, and the line says what was looked f
 """
 
 import argparse
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from media.sound_files import atomic_path
+from process_end import end_in_words
 from results.codes import count_codes, draw_codes
 from results.comparison import choose, draw_comparison, list_evaluation
 from results.curves import draw_curves
@@ -97,7 +97,4 @@ def write_picture(target: Path, picture: Figure | str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    end_in_words(main)

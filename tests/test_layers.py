@@ -14,14 +14,18 @@ MAY_IMPORT = {
     "datamodules": {"media", "networks", "lightning_modules.checkpoint"},
     "callbacks": {"media", "networks", "metrics", "lightning_modules"},
     "cli_arguments": set(),
-    "cli": {"cli_arguments", "doctor", "callbacks", "datamodules", "lightning_modules", "networks", "metrics", "media"},
+    "process_end": set(),
+    "cli": {
+        *("cli_arguments", "process_end", "doctor"),
+        *("callbacks", "datamodules", "lightning_modules", "networks", "metrics", "media"),
+    },
 }
 ABOVE = {"demo", "doctor", "benchmarks", "results", "tests"}
 OWN = MAY_IMPORT.keys() | ABOVE
 
 
 def files_of(layer: str) -> list[Path]:
-    return [ROOT / f"{layer}.py"] if layer.startswith("cli") else sorted((ROOT / layer).rglob("*.py"))
+    return [ROOT / f"{layer}.py"] if (ROOT / f"{layer}.py").is_file() else sorted((ROOT / layer).rglob("*.py"))
 
 
 def imports_of(source: str) -> set[str]:
