@@ -233,9 +233,11 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
     except FileNotFoundError as error:
         raise FileNotFoundError(with_overlays(str(error), typed)) from error
     except (ArgumentError, ValueError) as error:
-        if isinstance(error, ArgumentError) or "Does not validate" in str(error):
-            raise ValueError(short_error(str(error))) from error
-        raise
+        is_of_the_parser = isinstance(error, ArgumentError) or "Does not validate" in str(error)
+        words = with_overlays(short_error(str(error)) if is_of_the_parser else str(error), typed)
+        if words == str(error) and not is_of_the_parser:
+            raise
+        raise ValueError(words) from error
 
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:

@@ -84,7 +84,7 @@ def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str
         typed: the subcommand and its options.
         folder: of the shipped configs.
     """
-    if not (fit := re.search(r"python cli\.py fit --config (\w+\.yaml)$", message)):
+    if not (fit := re.search(r"python cli\.py fit (?:--fresh )?--config (\w+\.yaml)$", message)):
         return message
     words = [word for arg in typed for word in (arg.split("=", 1) if arg.startswith("--") else [arg])]
     options = [pair for pair in pairwise(words) if pair[0] in ("--config", "-c", "--data.root")]
@@ -118,7 +118,9 @@ def short_error(message: str) -> str:
     if found := re.findall(r'Parser key "([^"]+)":\s+Expected a (.+?)\. Got value: (.+)', message):
         option, expected, value = found[-1]
         return f"{option} is {value}, expected {_readable(expected)}."
-    if reasons := re.findall(r"^ *- (?!Expected a |Problem with )(.+)", message, flags=re.MULTILINE):
+    if problems := re.findall(r"Problem with given class_path '[\w.]+':\n +(?!- |Given |Does not )(.+)", message):
+        return problems[-1]
+    if reasons := re.findall(r"^ *- (?!Expected a |Problem with |Does not validate)(.+)", message, flags=re.MULTILINE):
         return reasons[-1]
     key = re.match(r'Parser key "([^"]+)":', message)
     expected = re.findall(r"- Expected a (.+)", message)

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ LONGEST_WAIT = timedelta(days=30)  # of the process that ends first for the last
 class PredictionWriter(BasePredictionWriter):
     """Saves each prediction as soon as it is made, then a summary table as `predictions.csv` and on the screen.
 
-    Predictions that have pictures are shown side by side in `overview.png`, the first few of them.
+    Predictions that have pictures are shown side by side in `overview.png`, the first few of each class in turn.
 
     Where the data module has `clips`, the predictions are of inputs that a user named, maybe thousands. These are kept
     account of, see `InputRecords`: a call that is given again leaves out what is done, and what fails is told of, tried
@@ -46,7 +47,7 @@ class PredictionWriter(BasePredictionWriter):
         self.output_dir = Path(output_dir)
         self.overwrite = overwrite
         self.rows: list[dict[str, Any]] = []
-        self.overview: list[list[tuple[str, Any]]] = []
+        self.overview: dict[str, list[list[tuple[str, Any]]]] = {}
         self.records: InputRecords | None = None
         self._group: Any = None
 
@@ -59,7 +60,7 @@ class PredictionWriter(BasePredictionWriter):
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts a new table."""
-        self.rows, self.overview, self.records = [], [], None
+        self.rows, self.overview, self.records = [], {}, None
         data = getattr(trainer, "datamodule", None)
         if hasattr(data, "clips"):
             parts = {"data": data, "model": pl_module}
@@ -88,8 +89,10 @@ class PredictionWriter(BasePredictionWriter):
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for result in prediction:
             self.rows.append(result.save(self.output_dir))
-            if hasattr(result, "pictures") and len(self.overview) < NUM_IN_OVERVIEW:
-                self.overview.append([(f"{result.label}: {title}", grid.cpu()) for title, grid in result.pictures])
+            if hasattr(result, "pictures"):
+                of_class = self.overview.setdefault(result.label, [])
+                if len(of_class) < NUM_IN_OVERVIEW:
+                    of_class.append([(f"{result.label}: {title}", grid.cpu()) for title, grid in result.pictures])
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes and prints the summary, where nobody waits for other processes."""
@@ -97,7 +100,8 @@ class PredictionWriter(BasePredictionWriter):
             return
         path = self._write_table(self.rows)
         if self.overview:
-            write_png(self.output_dir / "overview.png", draw_grids(self.overview))
+            turns = [row for turn in zip_longest(*self.overview.values()) for row in turn if row is not None]
+            write_png(self.output_dir / "overview.png", draw_grids(turns[:NUM_IN_OVERVIEW]))
         _show(self.rows[:NUM_ROWS_SHOWN], f"{len(self.rows)} prediction{'s' * (len(self.rows) > 1)}, also in {path}")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -78,6 +78,5 @@ def check_fit(systems: dict[str, System], paths: dict[str, str]) -> None:
             if found != expected[fact]:
                 raise ValueError(
                     f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
-                    f"in {paths[name]}. Move {Path(paths[name]).parent} away and run: "
-                    f"python cli.py fit --config {name}.yaml"
+                    f"in {paths[name]}. Fit the latter anew: python cli.py fit --fresh --config {name}.yaml"
                 )

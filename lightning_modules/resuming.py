@@ -80,7 +80,7 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
                 print(f"Passed over: {error}")
     if bad and not good:
         raise ValueError(
-            f"None of {', '.join(map(str, bad))} can be read. Add --fresh true to begin anew; it moves them aside."
+            f"None of {', '.join(map(str, bad))} can be read. Add --fresh to begin anew; it moves them aside."
         )
     for path in bad if is_ours and rank_zero_only.rank == 0 else ():
         path.replace(path.with_suffix(".damaged"))

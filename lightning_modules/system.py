@@ -184,4 +184,10 @@ def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
         for key in sorted((in_checkpoint.keys() | here.keys()) - CHANGEABLE):
             check_equal(f"{name}.{key}", in_checkpoint.get(key), here.get(key))
     elif in_checkpoint != here:
-        raise ValueError(f"The checkpoint does not fit: {name} is {in_checkpoint!r} in it, and {here!r} here.")
+        why = (
+            " The VQ-VAE has been fitted again since, and its codes mean something else." if name == "codebooks" else ""
+        )
+        raise ValueError(
+            f"The checkpoint does not fit: {name} is {in_checkpoint!r} in it, and {here!r} here.{why} Change it "
+            "back, or begin this fit anew: the same command with --fresh."
+        )

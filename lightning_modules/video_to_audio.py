@@ -247,8 +247,9 @@ class VideoToAudio(LightningModule):
     def _describe(self, name: str, scene: Scene) -> str:
         span = f"{name}: {scene.start_s:.2f} to {scene.end_s:.2f} s"
         if scene.label is not None:
-            return f"{span}: {self.classes[scene.label]} ({scene.confidence:.2f})"
+            return f"{span}: {self.classes[scene.label]} (on average {scene.confidence:.2f})"
         likeliest = self.classes[scene.likeliest]
-        is_allowed = self.allowed_classes is None or likeliest in self.allowed_classes
-        why = f"no class reaches {self.threshold}" if is_allowed else f"{likeliest} is not among the allowed classes"
-        return f"{span}: silence, {why} (likeliest: {likeliest}, {scene.confidence:.2f})"
+        why = f"{likeliest} is not among the allowed classes"
+        if self.allowed_classes is None or likeliest in self.allowed_classes:
+            why = f"no class reaches {self.threshold} for long"
+        return f"{span}: silence, {why} (likeliest: {likeliest}, on average {scene.confidence:.2f})"

@@ -3,7 +3,9 @@
 import csv
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +25,8 @@ class YAMNet:
     """Google's YAMNet, an `Embedding` and a tagger, run by LiteRT on one thread.
 
     Why: it was fitted on AudioSet, millions of sounds that the project's models have never heard, and is small enough
-    for any CPU. It is optional: it needs `pip install ai-edge-litert` and two files; the message that one is missing
-    says where to get it.
+    for any CPU. It is optional: it needs `pip install ai-edge-litert` and two files; what is missing is named, with
+    where to get it.
 
     A sound is cut into patches of 0.975 s, each half over the next; the last one ends with the sound. A shorter sound
     is filled up with silence.
@@ -49,8 +51,9 @@ class YAMNet:
 
     def __init__(self, path: str | Path = "yamnet.tflite") -> None:
         path = Path(path)
-        self.class_names = read_class_names(_existing(path.with_name(CLASS_MAP)))
-        self._interpreter = _interpreter_of(_existing(path))
+        interpreter = _check_installed(path)
+        self.class_names = read_class_names(path.with_name(CLASS_MAP))
+        self._interpreter = _loaded(interpreter, path)
         [taken, *_], [given, *_] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         # The embedding is no output of the network, but the one tensor inside it with the shape of a pooled layer.
         inside = [tensor for tensor in self._interpreter.get_tensor_details() if _is_embedding(tensor["shape"])]
@@ -113,19 +116,23 @@ def _is_embedding(shape: np.ndarray) -> bool:
     return len(shape) > 1 and math.prod(shape) == shape[-1] == YAMNet.num_dimensions
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no {path}. Get it from {SOURCES.get(path.name, SOURCES[MODEL])}")
-    return path
-
-
-def _interpreter_of(path: Path):
+def _check_installed(path: Path) -> Callable[..., Any]:
+    """LiteRT's interpreter; all that is missing is named at once."""
+    files = {path: SOURCES[MODEL], path.with_name(CLASS_MAP): SOURCES[CLASS_MAP]}
+    missing = [f"There is no {file}. Get it from {source}" for file, source in files.items() if not file.is_file()]
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise ImportError("YAMNet is run by LiteRT, which is not installed: pip install ai-edge-litert") from error
+        missing.insert(0, "YAMNet is run by LiteRT, which is not installed (pip install ai-edge-litert).")
+        raise ImportError(" ".join(missing)) from error
+    if missing:
+        raise FileNotFoundError(" ".join(missing))
+    return Interpreter
+
+
+def _loaded(interpreter_class: Callable[..., Any], path: Path) -> Any:
     with warnings.catch_warnings():  # of the memory that keeping all tensors takes, here a few MB
         warnings.simplefilter("ignore", UserWarning)
-        interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
+        interpreter = interpreter_class(str(path), num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     return interpreter

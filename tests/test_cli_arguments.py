@@ -84,6 +84,8 @@ def test_the_shipped_configs_are_found_from_anywhere(folder):
 def test_the_fit_that_makes_a_missing_checkpoint_has_the_overlays_that_were_typed(typed, expected):
     message = "There is no checkpoint best.ckpt. Make it with: python cli.py fit --config vqvae.yaml"
     assert with_overlays(message, typed) == message + expected
+    anew = message.replace("fit --config", "fit --fresh --config")
+    assert with_overlays(anew, typed) == anew + expected
     assert with_overlays("There is no folder.", typed) == "There is no folder."
 
 
@@ -128,6 +130,10 @@ VQVAE = "fit --config vqvae.yaml"
         ("predict --config video2audio.yaml --data.inputs / /", 'Several inputs .* a list: "\\[/,…\\]"'),
         ("predict --config video2audio.yaml --model.photo_s -1", "photo_s is -1.*, expected 0.1 to"),
         ("predict --config video2audio.yaml --model.classes []", "classes is an empty list"),
+        (
+            "test --config video2audio.yaml --model.tagger metrics.YAMNet",
+            "no yamnet.tflite. Get it from https:",
+        ),
         ("fit", "Which system\\? Add --config with one of vqvae.yaml, top.yaml"),
         ("fiit", "then fit, validate, test, predict or doctor"),
         ("", "then fit, validate, test, predict or doctor"),

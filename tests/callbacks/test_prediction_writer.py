@@ -1,9 +1,10 @@
 import csv
 
+import numpy as np
 import torch
 from PIL import Image
 
-from callbacks import PredictionWriter
+from callbacks import PredictionWriter, prediction_writer
 from lightning_modules.predictions import LabelPrediction, SoundPrediction
 from tests.lightning_modules.tiny import photo_data, tiny_classifier, tiny_trainer
 
@@ -43,6 +44,15 @@ def test_a_prediction_is_stored_before_the_next_is_made(tmp_path):
     writer = PredictionWriter(str(tmp_path))
     writer.write_on_batch_end(None, None, [sound("a")], None, None, 0, 0)
     assert (tmp_path / "a.wav").is_file()
+
+
+def test_the_overview_takes_the_classes_in_turn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        prediction_writer, "draw_grids", lambda rows: drawn.extend(rows) or np.zeros((2, 2, 3), np.uint8)
+    )
+    write(tmp_path, [sound(str(number)) for number in range(9)], [sound("last", "dog")])
+    assert [row[0][0].partition(":")[0] for row in drawn] == ["cat", "dog", *["cat"] * 6]
 
 
 def test_the_overview_holds_the_first_eight(tmp_path):

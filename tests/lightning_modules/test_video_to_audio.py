@@ -179,9 +179,9 @@ def test_what_cannot_be_read_is_told_of():
 
 def test_a_scenes_description_names_the_class_or_the_likeliest_one():
     model = composite()
-    assert model._describe("a.mp4", Scene(0, 1.5, 1, 0.93, 1)) == "a.mp4: 0.00 to 1.50 s: dog (0.93)"
+    assert model._describe("a.mp4", Scene(0, 1.5, 1, 0.93, 1)) == "a.mp4: 0.00 to 1.50 s: dog (on average 0.93)"
     described = model._describe("a.mp4", Scene(0, 1.5, None, 0.41, 0))
-    assert "silence, no class reaches 0.6 (likeliest: cat, 0.41)" in described
+    assert "silence, no class reaches 0.6 for long (likeliest: cat, on average 0.41)" in described
     described = composite(classes=["dog"])._describe("a.mp4", Scene(0, 1.5, None, 0.9, 0))
     assert "cat is not among the allowed classes" in described
 

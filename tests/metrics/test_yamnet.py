@@ -111,7 +111,8 @@ def test_another_model_is_refused(monkeypatch, folder):
 
 
 @pytest.mark.parametrize("name", ["yamnet.tflite", "yamnet_class_map.csv"])
-def test_a_missing_file_is_named_with_its_source(folder, name):
+def test_a_missing_file_is_named_with_its_source(monkeypatch, folder, name):
+    install(monkeypatch, FakeInterpreter)
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"{name}. Get it from https://.*{name}"):
         YAMNet(folder / "yamnet.tflite")
@@ -123,7 +124,14 @@ def test_a_missing_package_is_named(monkeypatch, folder):
         YAMNet(str(folder / "yamnet.tflite"))
 
 
-def test_a_class_map_of_another_model_is_refused(folder):
+def test_all_that_is_missing_is_named_at_once(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ImportError, match=r"(?s)pip install.*no .*/yamnet.tflite\. .*no .*/yamnet_class_map.csv\. "):
+        YAMNet(tmp_path / "yamnet.tflite")
+
+
+def test_a_class_map_of_another_model_is_refused(monkeypatch, folder):
+    install(monkeypatch, FakeInterpreter)
     (folder / "yamnet_class_map.csv").write_text("index,mid,display_name\n0,/m/0,Speech\n")
     with pytest.raises(ValueError, match="521 lines with a column display_name, found 1 lines"):
         YAMNet(folder / "yamnet.tflite")
