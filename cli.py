@@ -40,6 +40,8 @@ from lightning_modules.resuming import (
 from lightning_modules.step_memory import check_fit, use_largest_batch
 from process_end import end_in_words
 
+DESCRIPTION = """Fits four models that give a video its sound, and lets them do it; README.md has the commands.
+Besides those below there is `python cli.py doctor`: what this machine is, and how long each fit takes on it."""
 say = rank_zero_only(print)
 
 
@@ -56,7 +58,7 @@ class Video2AudioCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """One that raises, so that `main` can say in one line what is wrong."""
-        return super().init_parser(**kwargs, exit_on_error=False)
+        return super().init_parser(**{"description": DESCRIPTION} | kwargs, exit_on_error=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Callbacks that every config sets by name, so that an overlay can change one value of them."""

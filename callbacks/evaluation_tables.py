@@ -1,15 +1,23 @@
 """The figures of an evaluation in words: for a terminal, a Markdown file and a page."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from lightning_modules.evaluation_rows import MEASURED_ROWS
 
 Cell = tuple[str, str]  # a value and its interval
 NOTHING = "–"
+ROW, CLASS = 0, 1  # columns
+NARROW = {"pad_edge": False, "padding": (0, 1, 0, 0)}
+GAP = 2  # between two columns of such a table
 FIGURES = {
     "fad": (
         "FAD ↓",
@@ -78,19 +86,29 @@ def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
 
 
 def remarks(results: dict[str, Any]) -> list[str]:
-    """What a reader should know before believing the figures, each remark once, with where it holds."""
-    rows: dict[tuple[str, str], dict[str, None]] = {}
+    """What a reader should know before believing the figures: each remark once a class, with the figures it is about,
+    and the rows where it is not about all."""
+    lines = list(results["remarks"])
     for scope in results["classes"]:
+        found: dict[str, list[tuple[str, str, str]]] = {}
         for row, scopes in results["rows"].items():
-            for name, figure in scopes[scope].items():
-                if name in FIGURES and figure["remark"]:
-                    for remark in figure["remark"].split("; "):
-                        rows.setdefault((scope, remark), {})[title_of(row)] = None
-    whole = len(results["rows"])
-    return results["remarks"] + [
-        f"{scope}, {'all rows' if len(where) == whole else ', '.join(where)}: {remark}"
-        for (scope, remark), where in rows.items()
-    ]
+            for name in measured(results):
+                for remark in filter(None, scopes[scope].get(name, {}).get("remark", "").split("; ")):
+                    found.setdefault(re.sub(r"\d+", "", remark), []).append((title_of(row), name, remark))
+        for places in found.values():
+            rows, names, texts = (list(dict.fromkeys(parts)) for parts in zip(*places, strict=True))
+            figures = [FIGURES[name][0].strip(" ↑↓") for name in FIGURES if name in names]
+            what = "all figures" if len(names) == len(measured(results)) else ", ".join(figures)
+            where = "" if len(rows) == len(results["rows"]) else f" of {', '.join(rows)}"
+            lines.append(f"{scope}, {what}{where}: {_with_ranges(texts)}")
+    return lines
+
+
+def _with_ranges(texts: list[str]) -> str:
+    """Texts that differ in their numbers only, in one."""
+    numbers = zip(*([int(number) for number in re.findall(r"\d+", text)] for text in texts), strict=True)
+    ranges = iter([f"{min(few)} to {max(few)}" if len(set(few)) > 1 else str(few[0]) for few in numbers])
+    return re.sub(r"\d+", lambda _: next(ranges), texts[0])
 
 
 def model_figures(results: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -126,6 +144,34 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
         lines += [_line([name, value]) for name, value in figures.items()]
     lines += ["", "## Spectrograms", "", *(f"![{Path(path).stem}]({quote(path)})" for path in pictures)]
     return "\n".join(lines) + "\n"
+
+
+def show(results: dict[str, Any], title: str) -> None:
+    """The tables on the screen, for each class one, or several where it is too wide: nothing is broken or cut off."""
+    console, headings = Console(), header(results)
+    console.print(escape(title))
+    for block in table(results):
+        texts = [[heading, *(text for line in block for text in line[place])] for place, heading in enumerate(headings)]
+        widths = [max(map(len, of_column)) for of_column in texts]
+        for places in _groups(widths, console.width):
+            shown = Table(title=escape(block[0][CLASS][0]), title_justify="left", box=SIMPLE_HEAD, **NARROW)
+            for place in places:
+                shown.add_column(escape(headings[place]), no_wrap=True, min_width=widths[place])
+            for line in block:
+                shown.add_row(*(escape("\n".join(filter(None, line[place]))) for place in places))
+            console.print(shown)
+    for remark in remarks(results):
+        console.print(escape(f"- {remark}"))
+
+
+def _groups(widths: list[int], available: int) -> list[list[int]]:
+    """Columns that stand side by side, each time after that of the row's name; that of the class is the title."""
+    groups: list[list[int]] = [[ROW]]
+    for place in range(CLASS + 1, len(widths)):
+        if len(groups[-1]) > 1 and sum(widths[other] + GAP for other in [*groups[-1], place]) >= available:
+            groups.append([ROW])
+        groups[-1].append(place)
+    return groups
 
 
 def number(value: float | None, num_digits: int = 3) -> str:

@@ -11,12 +11,18 @@ import soundfile
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from callbacks.evaluation_tables import FIGURES, header, markdown, measured, model_figures, remarks, table, title_of
+from callbacks.evaluation_tables import (
+    FIGURES,
+    header,
+    markdown,
+    measured,
+    model_figures,
+    remarks,
+    show,
+    table,
+    title_of,
+)
 from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, SoundStore
 from lightning_modules.precision import find_device
 from media.pictures import draw_grids, write_png
@@ -114,24 +120,6 @@ class EvaluationWriter(Callback):
                 waveforms = [soundfile.read(self.output_dir / sound.path)[0] for sound in strip.sounds[:NUM_LOGGED]]
                 rates = [results["sample_rate_hz"]] * len(waveforms)
                 logger.log_audio(f"evaluation/{strip.title}/{name}", waveforms, sample_rate=rates)
-
-
-def show(results: dict[str, Any], title: str) -> None:
-    """The tables on the screen, one for each class."""
-    console, headings = Console(), header(results)
-    console.print(escape(title))
-    columns = [place for place in range(len(headings)) if headings[place] != "class"]
-    for block in table(results):
-        title = escape(block[0][1][0])
-        shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        for place in columns:
-            min_width = max(map(len, headings[place].split()))
-            shown.add_column(escape(headings[place]), overflow="fold", no_wrap=place == 0, min_width=min_width)
-        for line in block:
-            shown.add_row(*(escape("\n".join(filter(None, line[place]))) for place in columns))
-        console.print(shown)
-    for remark in remarks(results):
-        console.print(escape(f"- {remark}"))
 
 
 def _strips(folder: Path, class_name: str, results: dict[str, Any], model: LightningModule) -> list[Strip]:

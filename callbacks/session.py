@@ -95,6 +95,7 @@ class Session(Checkpoint):
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self._signal:
+            print(f"\nQuit at once; step {max(self._saved_step, 0)} is the last that is saved.", flush=True)
             os._exit(128 + number)
         self._signal = number
         if not self._is_training:

@@ -41,7 +41,8 @@ def assign_split(weights: dict[str, float], stored: dict[str, str] | None = None
         if missing := [part for part in PARTS if part not in parts]:
             raise ValueError(
                 f"No file of class {class_name!r} is left for {' and '.join(missing)}: the {len(names)} files found"
-                f" were divided earlier, with others that are gone. Put them back, or delete split.json and train anew."
+                f" were divided earlier, with others that are gone. Put them back, or delete split.json in the cache"
+                " and train anew."
             )
         split |= zip(names, parts, strict=True)
     return split

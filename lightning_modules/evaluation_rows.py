@@ -174,6 +174,7 @@ class SoundStore:
     def __init__(self, folder: Path, sample_rate_hz: int) -> None:
         self.folder, self.sample_rate_hz = folder, sample_rate_hz
         self._checked: set[Path] = set()
+        self._is_told = False
 
     def sounds(
         self, place: str, numbers: Iterable[int], made_with: dict[str, Any], make: Callable[[], np.ndarray]
@@ -196,6 +197,9 @@ class SoundStore:
                 with atomic_path(path) as temporary:
                     soundfile.write(temporary, waveform, self.sample_rate_hz, subtype="PCM_16", format="FLAC")
             kept = _read(paths)
+        elif not self._is_told:
+            rank_zero_info(f"Going on: sounds that are in {self.folder} already are not made again.")
+            self._is_told = True
         return kept
 
     def _check(self, folder: Path, made_with: dict[str, Any]) -> None:

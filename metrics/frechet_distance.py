@@ -96,6 +96,6 @@ def _remark(reference: SoundSet, evaluated: SoundSet) -> str:
         remarks.insert(
             0,
             f"only {fewest} sounds in the smaller set for {num_dimensions} dimensions: the covariance is singular "
-            f"(rank {fewest - 1}) and the distance too large",
+            f"(rank {fewest - 1}) and the distance, unlike KAD, too large",
         )
     return "; ".join(filter(None, remarks))

@@ -58,8 +58,8 @@ def main(args: Sequence[str] | None = None) -> None:
     peak = THESIS_GPU_HOURS * 3600 * P100_FLOPS
     Console().print(table)
     print(
-        f"A P100 could do {peak / 1e15:,.0f} PFLOP in the thesis' {THESIS_GPU_HOURS:.0f} hours; at 3 % of its peak, as "
-        f"reported, it did {0.03 * peak / 1e15:,.0f}."
+        f"Beside it, the {THESIS_GPU_HOURS:.0f} hours of the thesis on a Tesla P100: {peak / 1e15:,.0f} PFLOP at the "
+        f"card's peak, {0.03 * peak / 1e15:,.0f} at the 3 % of it that were reported."
     )
 
 

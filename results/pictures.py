@@ -80,7 +80,7 @@ def main(args: Sequence[str] | None = None) -> None:
                 write_picture(options.output / file, picture)
                 print(f"{name}: {options.output / file}")
         except FileNotFoundError as error:
-            print(f"{name}: skipped. {error}")
+            print(f"{name}: skipped. {error} (python -m results.pictures -h: the options that say where things lie.)")
 
 
 def write_picture(target: Path, picture: Figure | str) -> None:

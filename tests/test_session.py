@@ -70,8 +70,9 @@ def test_a_stop_saves_and_tells_how_to_go_on(
 
 
 def test_a_second_ctrl_c_quits_at_once(folder: Path) -> None:
-    code, _ = fit(folder, kill=Kill("step", 5, signal.SIGINT, times=2))
+    code, printed = fit(folder, kill=Kill("step", 5, signal.SIGINT, times=2))
     assert code == 130
+    assert "Quit at once; step 2 is the last that is saved." in printed
     assert step_of(folder / CHECKPOINTS / "last.ckpt") == 2
 
 

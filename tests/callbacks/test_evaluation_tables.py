@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from callbacks.evaluation_tables import FIGURES, header, markdown, model_figures, number, remarks, table
+from callbacks.evaluation_tables import FIGURES, header, markdown, model_figures, number, remarks, show, table
 from lightning_modules.evaluation_rows import MEASURED_ROWS
 
 
@@ -52,6 +52,17 @@ def test_numbers_are_short_and_without_powers(value, text):
     assert number(value, 2) == text
 
 
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_on_the_screen_nothing_is_broken_or_cut_off_however_narrow_it_is(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    show(RESULTS, "Evaluation")
+    printed = capsys.readouterr().out
+    for words in ("real top codes", "FAD ↓", "newness", "LSD ↓"):
+        assert words in printed
+    assert printed.count("12.3") == printed.count("0.988") == 2 * len(MEASURED_ROWS)
+    assert max(map(len, printed.splitlines())) <= width
+
+
 def test_shares_are_percentages():
     results = copy.deepcopy(RESULTS)
     results["rows"]["real"]["cat"] = FIGURES_OF_ROW | {"heard": figure(0.857) | {"high": 1.0}}
@@ -63,15 +74,23 @@ def test_each_remark_stands_once_with_where_it_holds():
     found = remarks(RESULTS)
     assert found[0] == "No tagger."
     assert found[1:] == [
-        f"{scope}, all rows: {remark}" for scope in ("cat", "dog") for remark in ("singular", "only 3 recordings")
+        f"{scope}, {remark}"
+        for scope in ("cat", "dog")
+        for remark in ("FAD: singular", "FAD, newness: only 3 recordings")
     ]
 
 
 def test_a_remark_on_some_rows_names_them():
     results = copy.deepcopy(RESULTS)
     results["rows"]["noise"] = {name: {"num_sounds": 7} for name in ("cat", "dog")}
-    assert remarks(results)[1].startswith("cat, real, inverted, reconstructed, real top codes, generated,")
-    assert "noise" not in remarks(results)[1]
+    rows = "real, inverted, reconstructed, real top codes, generated, copied, training"
+    assert remarks(results)[1] == f"cat, FAD of {rows}: singular"
+
+
+def test_remarks_that_differ_in_a_number_are_one():
+    results = copy.deepcopy(RESULTS)
+    results["rows"]["noise"] = {name: {"fad": figure(1.0, "only 12 recordings")} for name in ("cat", "dog")}
+    assert remarks(results)[2] == "cat, FAD, newness: only 3 to 12 recordings"
 
 
 def test_markdown_holds_table_meanings_remarks_and_models():
