@@ -193,5 +193,5 @@ def test_a_fresh_clone_installs_itself_and_runs_the_demo(tmp_path: Path) -> None
     subprocess.run(["make", "demo", f"PYTHON={sys.executable}"], cwd=clone, check=True)
     (table,) = re.findall(r"^\| file \|.*?\n\n", README, flags=re.DOTALL | re.MULTILINE)
     results = re.findall(r"^\| `([^`]+)`", table, flags=re.MULTILINE)
-    assert len(results) == 5
+    assert "outputs/demo.mp4" in results
     assert all((clone / result).exists() for result in results)
