@@ -94,7 +94,7 @@ def remarks(results: dict[str, Any]) -> list[str]:
         for row, scopes in results["rows"].items():
             for name in measured(results):
                 for remark in filter(None, scopes[scope].get(name, {}).get("remark", "").split("; ")):
-                    found.setdefault(re.sub(r"\d+", "", remark), []).append((title_of(row), name, remark))
+                    found.setdefault(re.sub(r"\d+", "#", remark), []).append((title_of(row), name, remark))
         for places in found.values():
             rows, names, texts = (list(dict.fromkeys(parts)) for parts in zip(*places, strict=True))
             figures = [FIGURES[name][0].strip(" ↑↓") for name in FIGURES if name in names]
@@ -147,7 +147,7 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
 
 
 def show(results: dict[str, Any], title: str) -> None:
-    """The tables on the screen, for each class one, or several where it is too wide: nothing is broken or cut off."""
+    """The tables on the screen, for each class one, or several where it is too wide: no cell is broken."""
     console, headings = Console(), header(results)
     console.print(escape(title))
     for block in table(results):

@@ -1,5 +1,6 @@
 """Learning which codes follow which: the top prior and the bottom prior."""
 
+from abc import abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
@@ -67,9 +68,9 @@ class Prior(System):
         vqvae = getattr(getattr(self._trainer, "datamodule", None), "vqvae", None)
         return None if vqvae is None else vqvae.to(self.device)
 
+    @abstractmethod
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """(codes to be modelled, top codes given or None), flattened."""
-        raise NotImplementedError
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One batch of code windows."""

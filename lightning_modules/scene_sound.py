@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_modules.voice import Voice
 from media.activity import Activity
 from media.ambience import Ambience
-from media.arranging import MIN_GAP_S, arranged, plan_calls
+from media.arranging import arranged, leave_time, plan_calls
 from media.calls import CutCall
 from media.scenes import Scene
 
@@ -82,7 +82,7 @@ class SceneSound:
         if self.activity is None:
             return np.zeros(0), np.zeros(0)
         onsets_s = self.activity.onsets_s - start / self.rate
-        is_inside = (onsets_s >= 0) & (onsets_s < num_samples / self.rate - MIN_GAP_S)
+        is_inside = leave_time(onsets_s, num_samples / self.rate)
         return onsets_s[is_inside], self.activity.strengths[is_inside]
 
     def _calls_of(self, label: int) -> list[list[CutCall]]:

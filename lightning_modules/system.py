@@ -2,6 +2,7 @@
 
 import math
 import os
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ CHANGEABLE = {
 }  # leave the meaning of weights alone
 
 
-class System(Described, LightningModule):
+class System(Described, LightningModule, ABC):
     """A network together with what its training and its use need to know.
 
     Why a base class: a checkpoint of any system says by itself which classes with which arguments it was made from
@@ -139,13 +140,13 @@ class System(Described, LightningModule):
             {stage: nn.ModuleDict({name: metric.clone() for name, metric in metrics.items()}) for stage in HELD_OUT}
         )
 
+    @abstractmethod
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Add one batch of held-out data to the metrics."""
-        raise NotImplementedError(f"{type(self).__name__} measures nothing on held-out data.")
 
+    @abstractmethod
     def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, torch.Tensor]:
         """The figures to be logged, by name without the stage."""
-        raise NotImplementedError(f"{type(self).__name__} measures nothing on held-out data.")
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Adds a batch to the figures of the validation data."""

@@ -8,6 +8,7 @@ import numpy as np
 from media.calls import CutCall
 
 MIN_GAP_S = 0.12  # onsets closer than this are one
+SHORTEST_CALL_S = 0.12  # less is a click
 FADE_IN_S, FADE_OUT_S = 0.005, 0.03
 WEAKEST_DB = -12.0
 
@@ -30,6 +31,11 @@ class Placement:
     level_db: float
 
 
+def leave_time(onsets_s: np.ndarray, duration_s: float) -> np.ndarray:
+    """(onsets,) bool, which of them lie in a scene of this length and leave time for a call in it."""
+    return (onsets_s >= 0) & (onsets_s < duration_s - SHORTEST_CALL_S)
+
+
 def plan_calls(
     calls: Sequence[CutCall],
     onsets_s: np.ndarray,
@@ -50,7 +56,7 @@ def plan_calls(
 
     Args:
         calls: to choose from, at least one where there are onsets.
-        onsets_s: (onsets,), from the scene's start, in any order; those outside of the scene are left out.
+        onsets_s: (onsets,), from the scene's start, in any order; those that do not `leave_time` are left out.
         strengths: (onsets,), not negative, in any unit.
         duration_samples: of the scene.
         sample_rate_hz: of the calls.
@@ -61,8 +67,7 @@ def plan_calls(
     """
     onsets = np.round(np.asarray(onsets_s, np.float64) * sample_rate_hz).astype(np.int64)
     strengths = np.asarray(strengths, np.float64)
-    last_onset = duration_samples - round(FADE_OUT_S * sample_rate_hz)
-    is_inside = (onsets >= 0) & (onsets < last_onset)
+    is_inside = leave_time(np.asarray(onsets_s), duration_samples / sample_rate_hz)
     onsets, strengths = _merged(onsets[is_inside], strengths[is_inside], round(MIN_GAP_S * sample_rate_hz))
     if not onsets.size:
         return []

@@ -53,7 +53,7 @@ def test_numbers_are_short_and_without_powers(value, text):
 
 
 @pytest.mark.parametrize("width", [40, 60, 200])
-def test_on_the_screen_nothing_is_broken_or_cut_off_however_narrow_it_is(width, monkeypatch, capsys):
+def test_on_a_narrow_screen_nothing_is_broken_or_cut_off(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))
     show(RESULTS, "Evaluation")
     printed = capsys.readouterr().out
