@@ -27,9 +27,10 @@ from demo.sounds import synthesise
 from doctor import describe_machine
 from lightning_modules import VQVAE, load
 from media import Geometry, Spectrogram
-from media.griffin_lim import griffin_lim
-from media.phase_gradient import gradient_phase, random_phase
-from media.sound_files import atomic_path, resampled
+from media.files import atomic_path
+from media.sound.griffin_lim import griffin_lim
+from media.sound.phase_gradient import gradient_phase, random_phase
+from media.sound.sound_files import resampled
 from metrics import ClassAgreement, Estimate, SpectralDistance, YAMNet
 from metrics.estimate import group_numbers, weighted_mean_estimate
 from process_end import end_in_words

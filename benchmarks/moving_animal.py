@@ -104,7 +104,7 @@ def frames(film: Film, grid_hz: float | None = None) -> Iterator[tuple[np.ndarra
     Args:
         film: as `sample_film` gives it.
         grid_hz: None gives the film's own frames, a number those that a viewer sees at this rate, as
-            `media.video_files.read_frames` does: a frame that stays is the same array.
+            `media.video.video_files.read_frames` does: a frame that stays is the same array.
 
     Yields:
         The frame, uint8 (108, 192, 3), and the region, float (7, 7) in [0, 1]: the animal's rough box as a class

@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from media.sound_files import atomic_path
+from media.files import atomic_path
 
 LEFT_OUT = "left out in --quick"
 NOTE = (

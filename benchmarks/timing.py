@@ -14,8 +14,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.moving_animal import DISTRACTIONS, Film, frames, sample_film, write_film
-from media.activity import Activity, ActivityMeter
-from media.video_files import read_frames
+from media.video.activity import Activity, ActivityMeter
+from media.video.video_files import read_frames
 from metrics.event_timing import Recording, match_events, measure_timing
 from process_end import end_in_words
 
@@ -36,7 +36,7 @@ class Measured:
 def main(args: Sequence[str] | None = None) -> None:
     """Prints how many of the events are found, for each kind of distraction and in all, beside what chance gives.
 
-    The constants of `media.activity` were chosen on the films from seed 100; those from seed 0 are the test.
+    The constants of `media.video.activity` were chosen on the films from seed 100; those from seed 0 are the test.
     """
     parser = argparse.ArgumentParser("python -m benchmarks.timing", description=__doc__.partition(": ")[2])
     parser.add_argument("--first_seed", type=int, default=0, help="of the films that are drawn")

@@ -25,10 +25,10 @@ from callbacks.evaluation_tables import (
 )
 from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, SoundStore
 from lightning_modules.precision import find_device
+from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from media.report.evaluation_page import EvaluationPage, ShownSound, Strip, write_evaluation_page
-from media.sound_files import atomic_path
-from media.spectrogram import spectrogram_of_file
+from media.sound.spectrogram import spectrogram_of_file
 
 NUM_PLAYERS = 12
 NUM_IN_PICTURE = 6

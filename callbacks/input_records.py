@@ -14,8 +14,8 @@ import soundfile
 
 from callbacks.claims import claim, release
 from lightning_modules.resuming import changes
-from media.mux import CONTAINERS
-from media.sound_files import atomic_path
+from media.files import atomic_path
+from media.soundtrack.mux import CONTAINERS
 
 SAVING_ERRORS = (ValueError, OSError, av.FFmpegError, soundfile.SoundFileError)  # not those of a memory that is full
 

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import default_collate
 
 from media.pictures import draw_confusion_matrix, draw_grids, write_png
-from media.sound_files import write_wav
+from media.sound.sound_files import write_wav
 
 
 class MediaLogger(Callback):

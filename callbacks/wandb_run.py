@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_modules.resuming import LAST, begin_anew, find_resume_point
-from media.sound_files import atomic_path
+from media.files import atomic_path
 
 RUN_ID = "wandb_id.txt"
 ARTIFACT_PREFIX = "wandb:"

@@ -16,7 +16,7 @@ from datamodules.paired_module import PairedDataModule
 from datamodules.paired_root import list_classes
 from datamodules.sounds import Windows, padded
 from lightning_modules.checkpoint import fingerprint, load
-from media.sound_files import atomic_path
+from media.files import atomic_path
 
 WINDOWS_PER_LENGTH = 10
 ENCODING_BATCH_SIZE = 32

@@ -15,7 +15,8 @@ from datamodules.paired_root import (
     root_key,
 )
 from datamodules.split import decide_split
-from media.sound_files import atomic_path, read_sound
+from media.files import atomic_path
+from media.sound.sound_files import read_sound
 
 
 @dataclass(frozen=True)

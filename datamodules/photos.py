@@ -23,8 +23,8 @@ from datamodules.paired_root import (
     root_key,
 )
 from datamodules.split import decide_split
-from media.photo_files import read_photo
-from media.sound_files import atomic_path
+from media.files import atomic_path
+from media.video.photo_files import read_photo
 
 
 def evaluation_transform(image_size: int) -> v2.Transform:

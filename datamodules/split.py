@@ -6,7 +6,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from datamodules.paired_root import Kind, class_of, natural_key, root_key
-from media.sound_files import atomic_path
+from media.files import atomic_path
 
 PARTS = ("train", "val", "test")
 TRAIN_FRACTION, VAL_FRACTION = 0.70, 0.15

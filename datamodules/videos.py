@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from datamodules.evaluation import EvaluationDataModule
 from datamodules.paired_root import natural_key
 from datamodules.photos import evaluation_transform
-from media.photo_files import PHOTO_SUFFIXES, read_photo
-from media.video_files import VIDEO_SUFFIXES, probe_video, read_frames
+from media.video.photo_files import PHOTO_SUFFIXES, read_photo
+from media.video.video_files import VIDEO_SUFFIXES, probe_video, read_frames
 
 MAX_STEM_BYTES = 120  # a file's name has 255 at most, and outputs and their temporary files are called longer
 say = rank_zero_only(print)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-from media.sound_files import atomic_path
+from media.files import atomic_path
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

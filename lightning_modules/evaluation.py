@@ -24,7 +24,7 @@ from lightning_modules.evaluation_rows import (
 )
 from lightning_modules.system import System
 from media import Geometry
-from media.sound_files import resampled
+from media.sound.sound_files import resampled
 from metrics import (
     ClassAgreement,
     Estimate,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lightning_modules.resuming import changes
 from lightning_modules.voice import Voice, row_seed
-from media.sound_files import atomic_path
+from media.files import atomic_path
 from networks import sample_codes
 
 ROWS = {

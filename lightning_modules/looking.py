@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.classifier import Classifier
-from media.activity import Activity, ActivityMeter
+from media.video.activity import Activity, ActivityMeter
 
 NUM_LOOKS_AT_ONCE = 8
 NUM_FILM_FRAMES = 12

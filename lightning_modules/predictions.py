@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from media.pictures import draw_grids, write_png
-from media.sound_files import write_wav
+from media.sound.sound_files import write_wav
 
 
 class Prediction(Protocol):

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.system import CHECKPOINT_KEY, System, check_equal
-from media.sound_files import atomic_path
+from media.files import atomic_path
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CONFIG_KEY = "config"

@@ -6,11 +6,11 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.voice import Voice
-from media.activity import Activity
-from media.ambience import Ambience
-from media.arranging import arranged, leave_time, plan_calls
-from media.calls import CutCall
-from media.scenes import Scene
+from media.sound.ambience import Ambience
+from media.sound.events import CutCall
+from media.soundtrack.arranging import arranged, leave_time, plan_calls
+from media.video.activity import Activity
+from media.video.scenes import Scene
 
 AMBIENCE, CALLS = 1, 2  # sources of chance beside the scenes' own
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.looking import Sight
-from media.animation import encode_picture
-from media.geometry import Geometry
-from media.mixing import Levels, Mix, Mixing
-from media.mux import mux_sound, output_suffix
 from media.pictures import draw_film, write_png
 from media.report import Report, ReportVariant, write_report
-from media.sound_streams import write_sound, write_stem
-from media.spectrogram import spectrogram_of_file
-from media.video_files import VideoInfo, probe_video
+from media.sound.geometry import Geometry
+from media.sound.spectrogram import spectrogram_of_file
+from media.soundtrack.mixing import Levels, Mix, Mixing
+from media.soundtrack.mux import mux_sound, output_suffix
+from media.soundtrack.streams import write_sound, write_stem
+from media.video.animation import encode_picture
+from media.video.video_files import VideoInfo, probe_video
 
 NUM_FRAMES_SHOWN = 8
 

@@ -17,8 +17,8 @@ from lightning_modules.predictions import FailedPrediction
 from lightning_modules.scene_sound import SceneSound
 from lightning_modules.video_prediction import TemporaryFolder, VariantSound, VideoPrediction, timed
 from lightning_modules.voice import Voice
-from media.mixing import Mixing
-from media.scenes import Scene, find_scenes
+from media.soundtrack.mixing import Mixing
+from media.video.scenes import Scene, find_scenes
 from metrics import Embedding, MelStatistics
 from networks import Sampling
 

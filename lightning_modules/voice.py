@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_modules.prior import BottomPrior, TopPrior
 from lightning_modules.vqvae import VQVAE
-from media.calls import CallPool, CutCall
+from media.sound.events import CallPool, CutCall
 from networks import Sampling, stream_columns
 from networks.choosing import stream_best_columns
 

@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, MeanSquaredError
 from lightning_modules.predictions import SoundPrediction
 from lightning_modules.system import System
 from media import Geometry, Spectrogram
-from media.grain import add_grain
+from media.sound.grain import add_grain
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
 from networks.code_grid import flatten_codes, unflatten_codes
@@ -157,7 +157,7 @@ class VQVAE(System):
         """Consecutive decoded pieces (batch, 1, bins, frames) → the same, as uneven as the sounds they stand for.
 
         Decoded is the mean of what the codes may mean; what varies about it is as large as the error on validation
-        data, in each frequency bin. See `media.grain`.
+        data, in each frequency bin. See `media.sound.grain`.
 
         Args:
             pieces: of one spectrogram.

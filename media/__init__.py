@@ -1,6 +1,6 @@
 """Sound, spectrograms, pictures and video as data: no networks, no Lightning."""
 
-from media.geometry import Geometry
-from media.spectrogram import Spectrogram
+from media.sound.geometry import Geometry
+from media.sound.spectrogram import Spectrogram
 
 __all__ = ["Geometry", "Spectrogram"]

@@ -18,8 +18,9 @@ from PIL import Image
 from rich.progress import track
 
 from datamodules.paired_root import Kind
-from media.photo_files import read_photo
-from media.sound_files import UnreadableSound, atomic_path
+from media.files import atomic_path
+from media.sound.sound_files import UnreadableSound
+from media.video.photo_files import read_photo
 from process_end import end_in_words
 from results.manifest import MANIFEST, SAMPLE_RATE_HZ, Entry, read_manifest, read_samples, samples_digest, tell
 

@@ -7,8 +7,8 @@ import soundfile
 from matplotlib.figure import Figure
 
 from datamodules.paired_root import natural_key
-from media.geometry import Geometry
-from media.spectrogram import spectrogram_of_file
+from media.sound.geometry import Geometry
+from media.sound.spectrogram import spectrogram_of_file
 
 ROWS = {
     "real": "real",

@@ -19,7 +19,8 @@ from datamodules.decoded_sounds import sound_files
 from datamodules.paired_root import Kind, leave_out_unreadable, list_files
 from datamodules.photos import unreadable_photos
 from datamodules.split import decide_split
-from media.sound_files import atomic_path, read_sound
+from media.files import atomic_path
+from media.sound.sound_files import read_sound
 from process_end import end_in_words
 
 MANIFEST = Path(__file__).with_name("manifest.csv")

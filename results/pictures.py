@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from media.sound_files import atomic_path
+from media.files import atomic_path
 from process_end import end_in_words
 from results.codes import count_codes, draw_codes
 from results.comparison import choose, draw_comparison, list_evaluation

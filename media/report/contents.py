@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from media.activity import Activity
+from media.video.activity import Activity
 
 NUM_COLOURS = 8
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from media.files import atomic_path
 from media.report.pictures import spectrogram_uri
-from media.sound_files import atomic_path
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from media.files import atomic_path
 from media.report.contents import Report, ReportVariant
 from media.report.pictures import frame_uri, sound_uri
 from media.report.timeline import timeline
-from media.sound_files import atomic_path
 
 NUM_FRAMES = 12
 LONGEST_EMBEDDED_S = 20 * 60  # of all variants together; Opus makes about 10 MB of it

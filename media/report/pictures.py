@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from media.sound_files import UnreadableSound
+from media.sound.sound_files import UnreadableSound
 
 SOUND_BIT_RATE = 48_000
 FRAME_SIDE = 480

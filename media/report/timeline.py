@@ -5,9 +5,9 @@ from html import escape
 
 import numpy as np
 
-from media.activity import Activity
 from media.report.contents import Report, ReportVariant
 from media.report.pictures import HEIGHT, WIDTH, bars_path, curve_path, dots_path, spectrogram_uri, stems_path
+from media.video.activity import Activity
 
 DENSE = 80  # so many marks are drawn faintly, and firmly once the reader zooms in
 ZOOM_FROM_S = 60

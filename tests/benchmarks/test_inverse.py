@@ -7,7 +7,7 @@ import torch
 from benchmarks import inverse
 from benchmarks.inverse import USUAL, Way, Window, distances, measure
 from media import Geometry, Spectrogram
-from tests.media.test_spectrogram import meow, noise
+from tests.media.sound.test_spectrogram import meow, noise
 
 GEOMETRY = Geometry()
 WAYS = (Way("random", 0.0, 4), USUAL, Way("gradient", 0.99, 64))

@@ -6,8 +6,8 @@ from PIL import Image
 
 from datamodules import VideoDataModule, videos
 from datamodules.videos import _Share, output_names
-from media.video_files import probe_video
-from tests.media.test_video_files import even_times_ms, write_video
+from media.video.video_files import probe_video
+from tests.media.video.test_video_files import even_times_ms, write_video
 
 
 @pytest.fixture

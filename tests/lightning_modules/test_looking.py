@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.looking import look, region_of_frame
-from media.activity import ActivityMeter
+from media.video.activity import ActivityMeter
 
 
 class Clip:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lightning_modules.scene_sound import SceneSound
-from media.activity import Activity
-from media.calls import CutCall
-from media.scenes import Scene
+from media.sound.events import CutCall
+from media.video.activity import Activity
+from media.video.scenes import Scene
 
 RATE_HZ, NUM_SAMPLES = 1000, 2000
 RUNNING_ON, CALL = 0.25, 0.5

@@ -10,10 +10,10 @@ from PIL import Image
 
 from lightning_modules.looking import Sight
 from lightning_modules.video_prediction import TemporaryFolder, VariantSound, VideoPrediction, in_words, timed
-from media.activity import Activity
-from media.mixing import Mixing
-from media.photo_files import read_photo
-from media.video_files import probe_video
+from media.soundtrack.mixing import Mixing
+from media.video.activity import Activity
+from media.video.photo_files import read_photo
+from media.video.video_files import probe_video
 from tests.lightning_modules.tiny import GEOMETRY
 
 RATE, DURATION_S = GEOMETRY.sample_rate_hz, 2.0

@@ -10,9 +10,9 @@ from lightning_modules import VideoToAudio
 from lightning_modules.predictions import FailedPrediction
 from lightning_modules.video_prediction import VideoPrediction
 from lightning_modules.voice import Voice
-from media.activity import Activity, ActivityMeter
-from media.calls import CutCall
-from media.scenes import Scene
+from media.sound.events import CutCall
+from media.video.activity import Activity, ActivityMeter
+from media.video.scenes import Scene
 from tests.lightning_modules.colours import GREEN, GREY, RED, SYSTEMS, ColourClip, composite
 from tests.lightning_modules.tiny import (
     CLASSES,

@@ -3,7 +3,7 @@ import pytest
 
 from lightning_modules import voice as voice_module
 from lightning_modules.voice import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
-from media.calls import CallPool
+from media.sound.events import CallPool
 from networks import Sampling, choosing
 from tests.lightning_modules.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
 

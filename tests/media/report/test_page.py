@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from media.activity import Activity
 from media.report import Report, ReportVariant, write_report
 from media.report.pictures import frame_uri
 from media.report.timeline import clock
-from media.sound_files import UnreadableSound
+from media.sound.sound_files import UnreadableSound
+from media.video.activity import Activity
 
 VOID = {"br", "img", "input", "link", "meta"}
 

@@ -1,0 +1,1 @@
+"""Sound: files, spectrogram and its inverse, loudness, grain, ambience, single events."""

@@ -1,0 +1,64 @@
+"""The grain of noise: what a mean over spectrograms has lost, put back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from media.sound.geometry import Geometry
+
+NOISE_STD_DB = 5.57  # of a noise's level in one bin of one frame, at any loudness
+NOISE_MEAN_DB = -2.51  # of the same, against the level of its mean power
+
+
+def add_grain(
+    pieces: Iterable[Tensor], std_db: Tensor, geometry: Geometry, seeds: Sequence[int], strength: float = 1.0
+) -> Iterator[Tensor]:
+    """Consecutive pieces of a smooth spectrogram → the same, as uneven as sound is.
+
+    Why: a model that is fitted by squared error gives the mean of all spectrograms that are possible. In a noise, in
+    breath, in the hiss of a bark, the level of each bin varies by 5.57 dB around its mean from frame to frame, and a
+    mean without that sounds like an organ. How much is missing is known: it is the error that is left. Here the levels
+    of white noise, seen through the same window, vary the picture by as much.
+
+    Args:
+        pieces: (batch, 1, bins, frames), -1 at the floor and 1 at full scale.
+        std_db: (bins,) of the error that is left; more than noise has is taken for an error of another kind.
+        geometry: of the spectrogram.
+        seeds: of the noise of each row of the batch.
+        strength: the share of it that is put back.
+
+    Yields:
+        As many pieces, of the same shapes; what lies at the floor stays there.
+
+    Source: levels of noise: the logarithm of a Rayleigh distribution, e.g. Y. Ephraim, D. Malah, "Speech Enhancement
+    Using a Minimum Mean-Square Error Log-Spectral Amplitude Estimator", 1985, section II.
+    """
+    noise = _NoiseLevels(geometry.n_fft, geometry.hop_samples, seeds)
+    db_of_unit = geometry.dynamic_range_db / 2
+    share = strength * (std_db.cpu().clamp(max=NOISE_STD_DB) / NOISE_STD_DB)[:, None]
+    for piece in pieces:
+        grain_db = (share * noise.next(piece.shape[-1])).to(piece.device)
+        above_floor_db = (piece + 1) * db_of_unit
+        yield piece + grain_db * (above_floor_db / NOISE_STD_DB).clamp(0, 1) / db_of_unit
+
+
+class _NoiseLevels:
+    """Levels of endless white noises, in dB about their mean: (rows, 1, bins, frames) at a time."""
+
+    def __init__(self, n_fft: int, hop_samples: int, seeds: Sequence[int]) -> None:
+        self.hop_samples = hop_samples
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.window = torch.hann_window(n_fft)
+        self.past = self._samples(n_fft - hop_samples)
+
+    def next(self, num_frames: int) -> Tensor:
+        samples = torch.cat([self.past, self._samples(num_frames * self.hop_samples)], dim=1)
+        self.past = samples[:, num_frames * self.hop_samples :]
+        frames = samples.unfold(1, len(self.window), self.hop_samples) * self.window
+        power = torch.fft.rfft(frames).abs().square() / self.window.square().sum()
+        power[..., 0], power[..., -1] = power[..., 1], power[..., -2]  # without a phase these two would vary more
+        return (10 * power.clamp(min=1e-10).log10() - NOISE_MEAN_DB).movedim(-1, -2)[:, None]
+
+    def _samples(self, num: int) -> Tensor:
+        return torch.stack([torch.randn(num, generator=generator) for generator in self.generators])

@@ -1,0 +1,105 @@
+"""Phases for magnitudes: a waveform from a spectrogram, in one piece or piece by piece without end."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from media.sound.phase_gradient import gradient_phase
+
+NUM_SHARED_FRAMES = 16  # of one piece and the next: half of them are decided, half are changed once more
+
+
+def griffin_lim(
+    magnitude: Tensor,
+    hop_samples: int,
+    num_iterations: int,
+    momentum: float,
+    phase: Tensor,
+    past: Tensor | None = None,
+) -> Tensor:
+    """The fast Griffin-Lim algorithm; what was heard before may be given, so that the new goes on from it.
+
+    Why not torchaudio's: it knows no past, and its random phases differ from row to row and from device to device.
+
+    Args:
+        magnitude: (batch, bins, frames), linear, of Hann windows centred on the samples 0, hop, 2 hop, …
+        hop_samples: between two frames.
+        num_iterations: each is an inverse and a forward transform.
+        momentum: from 0 (the classic algorithm) to below 1.
+        phase: (batch, bins, frames) in radians to begin with, or (bins, frames), the same for each row.
+        past: (batch, samples) that the result begins with: its first half is kept as it is, over the second it fades
+            into the new.
+
+    Returns:
+        (batch, (frames - 1) * hop samples).
+
+    Source: D. Griffin, J. Lim, "Signal Estimation from Modified Short-Time Fourier Transform", 1984; N. Perraudin,
+    P. Balazs, P. Søndergaard, "A Fast Griffin-Lim Algorithm", 2013.
+    """
+    n_fft = 2 * (magnitude.shape[1] - 1)
+    transform = {"n_fft": n_fft, "hop_length": hop_samples, "window": torch.hann_window(n_fft, device=magnitude.device)}
+    num_samples = (magnitude.shape[2] - 1) * hop_samples
+    if past is not None:
+        num_kept = past.shape[1] // 2
+        newness = torch.linspace(0, 1, past.shape[1] - num_kept, device=past.device)
+        newness = torch.cat([newness.new_zeros(num_kept), newness])
+
+    def waveform_of(directions: Tensor) -> Tensor:
+        waveform = torch.istft(magnitude * directions, **transform, length=num_samples)
+        if past is not None:
+            beginning = past.lerp(waveform[:, : past.shape[1]], newness)
+            waveform = torch.cat([beginning, waveform[:, past.shape[1] :]], dim=1)
+        return waveform
+
+    directions = torch.polar(torch.ones_like(phase), phase).expand(len(magnitude), -1, -1)
+    before = torch.zeros_like(directions)
+    for _ in range(num_iterations):
+        rebuilt = torch.stft(waveform_of(directions), **transform, return_complex=True)
+        directions = rebuilt - momentum / (1 + momentum) * before
+        directions = directions / (directions.abs() + 1e-16)
+        before = rebuilt
+    return waveform_of(directions)
+
+
+def invert_pieces(
+    pieces: Iterable[Tensor], hop_samples: int, num_iterations: int, momentum: float, seed: int
+) -> Iterator[Tensor]:
+    """The waveform of consecutive pieces of one long spectrogram, in constant memory.
+
+    Each piece shares frames with the one before, and goes on from its phases and its waveform; the border is not heard.
+
+    Args:
+        pieces: (batch, bins, frames) of linear magnitudes each.
+        hop_samples, num_iterations, momentum: see `griffin_lim`.
+        seed: see `gradient_phase`.
+
+    Yields:
+        (batch, samples); all together (number of frames - 1) * hop samples.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shared, past, known, waveform, num_told = None, None, None, None, 0
+    for piece in pieces:
+        magnitude = piece if shared is None else torch.cat([shared, piece], dim=2)
+        if magnitude.shape[2] <= NUM_SHARED_FRAMES:
+            shared = magnitude
+            continue
+        phase = gradient_phase(magnitude, hop_samples, generator, known)
+        waveform = griffin_lim(magnitude, hop_samples, num_iterations, momentum, phase, past)
+        end = waveform.shape[1] - (NUM_SHARED_FRAMES - 1) * hop_samples
+        past = waveform[:, end:]
+        known = _phases(past, magnitude.shape[1], hop_samples)[:, :, :-1]  # half of the last lies beyond it
+        yield waveform[:, num_told : end + past.shape[1] // 2]
+        shared, num_told = magnitude[:, :, -NUM_SHARED_FRAMES:], past.shape[1] // 2
+    if waveform is not None:
+        yield waveform[:, waveform.shape[1] - past.shape[1] + num_told :]
+    elif shared is not None:
+        phase = gradient_phase(shared, hop_samples, generator)
+        yield griffin_lim(shared, hop_samples, num_iterations, momentum, phase)
+
+
+def _phases(waveform: Tensor, num_bins: int, hop_samples: int) -> Tensor:
+    """(batch, bins, frames) of waveforms (batch, samples)."""
+    n_fft = 2 * (num_bins - 1)
+    window = torch.hann_window(n_fft, device=waveform.device)
+    return torch.stft(waveform, n_fft, hop_samples, window=window, return_complex=True).angle()

@@ -1,0 +1,1 @@
+"""From generated sound to a video with a soundtrack: arranging, mixing, streams, muxing."""

@@ -1,0 +1,156 @@
+"""Calls placed at the moments at which something was seen to happen."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from media.sound.events import CutCall
+
+MIN_GAP_S = 0.12  # onsets closer than this are one
+SHORTEST_CALL_S = 0.12  # less is a click
+FADE_IN_S, FADE_OUT_S = 0.005, 0.03
+WEAKEST_DB = -12.0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a call is heard, in samples from the start of its scene.
+
+    Attributes:
+        start_sample, end_sample: the end is not part of it.
+        onset_sample: where the call is suddenly loud: the seen onset.
+        call: its number.
+        level_db: at most 0.
+    """
+
+    start_sample: int
+    onset_sample: int
+    end_sample: int
+    call: int
+    level_db: float
+
+
+def leave_time(onsets_s: np.ndarray, duration_s: float) -> np.ndarray:
+    """(onsets,) bool, which of them lie in a scene of this length and leave time for a call in it."""
+    return (onsets_s >= 0) & (onsets_s < duration_s - SHORTEST_CALL_S)
+
+
+def plan_calls(
+    calls: Sequence[CutCall],
+    onsets_s: np.ndarray,
+    strengths: np.ndarray,
+    duration_samples: int,
+    sample_rate_hz: int,
+    seed: int,
+) -> list[Placement]:
+    """Which call is heard at which onset of a scene, how loud and for how long.
+
+    - Of onsets less than 0.12 s apart the strongest remains.
+    - Calls are drawn at random, never the same twice in a row where there are two; those that end before the next
+      onset are preferred.
+    - A call's amplitude is proportional to the strength of its onset, the strongest at 0 dB, none below -12 dB.
+    - A call swells from its start to its onset, so that the noise around it does not begin all at once.
+    - A call that the next one interrupts has faded out where the next one begins to rise, so that its attack is heard.
+    - Nothing is heard before the scene's start or after its end; an onset in the last 30 ms has no call.
+
+    Args:
+        calls: to choose from, at least one where there are onsets.
+        onsets_s: (onsets,), from the scene's start, in any order; those that do not `leave_time` are left out.
+        strengths: (onsets,), not negative, in any unit.
+        duration_samples: of the scene.
+        sample_rate_hz: of the calls.
+        seed: the same seed, the same plan.
+
+    Raises:
+        ValueError: where there are onsets and no calls.
+    """
+    onsets = np.round(np.asarray(onsets_s, np.float64) * sample_rate_hz).astype(np.int64)
+    strengths = np.asarray(strengths, np.float64)
+    is_inside = leave_time(np.asarray(onsets_s), duration_samples / sample_rate_hz)
+    onsets, strengths = _merged(onsets[is_inside], strengths[is_inside], round(MIN_GAP_S * sample_rate_hz))
+    if not onsets.size:
+        return []
+    if not calls:
+        raise ValueError(f"There are {len(onsets)} onsets and no calls to place; expected at least one call.")
+    amplitudes = strengths / max(strengths.max(), 1e-12)
+    levels_db = 20 * np.log10(np.maximum(amplitudes, 10 ** (WEAKEST_DB / 20)))
+    tails = np.array([len(call.waveform) - call.onset_sample for call in calls])
+    rng = np.random.default_rng(seed)
+    placements: list[Placement] = []
+    for onset, limit, level_db in zip(
+        onsets.tolist(), [*onsets[1:].tolist(), duration_samples], levels_db, strict=True
+    ):
+        number = _drawn(rng, tails, limit - onset, placements[-1].call if placements else None)
+        start = max(onset - calls[number].onset_sample, 0)
+        if placements:
+            before = placements[-1]
+            start = max(start, (before.onset_sample + onset) // 2)
+            placements[-1] = replace(before, end_sample=min(before.end_sample, start))
+        end = min(onset + int(tails[number]), duration_samples)
+        placements.append(Placement(start, onset, end, number, float(level_db)))
+    return placements
+
+
+def arranged(
+    calls: Sequence[CutCall], placements: Sequence[Placement], duration_samples: int, sample_rate_hz: int
+) -> Iterator[np.ndarray]:
+    """The sound of a plan, second by second, in constant memory.
+
+    Args:
+        calls, duration_samples, sample_rate_hz: those that were planned with.
+        placements: as `plan_calls` gives them.
+
+    Yields:
+        (samples,) float32, silent where no call is; `duration_samples` in all.
+    """
+    first = 0
+    for block_start in range(0, duration_samples, sample_rate_hz):
+        block = np.zeros(min(sample_rate_hz, duration_samples - block_start), np.float32)
+        block_end = block_start + len(block)
+        while first < len(placements) and placements[first].end_sample <= block_start:
+            first += 1
+        for number in range(first, len(placements)):
+            placement = placements[number]
+            if placement.start_sample >= block_end:
+                break
+            start, end = max(placement.start_sample, block_start), min(placement.end_sample, block_end)
+            sound = _faded(calls[placement.call], placement, sample_rate_hz)
+            block[start - block_start : end - block_start] += sound[
+                start - placement.start_sample : end - placement.start_sample
+            ]
+        yield block
+
+
+def _merged(onsets: np.ndarray, strengths: np.ndarray, min_gap: int) -> tuple[np.ndarray, np.ndarray]:
+    """In order of time, without those that are too close to a stronger one that remains."""
+    order = np.argsort(onsets, kind="stable")
+    onsets, strengths = onsets[order], strengths[order]
+    remains = np.ones(len(onsets), bool)
+    for number in np.argsort(-strengths, kind="stable"):
+        if remains[number]:
+            begin, end = np.searchsorted(onsets, (onsets[number] - min_gap + 1, onsets[number] + min_gap))
+            remains[begin:end] = False
+            remains[number] = True
+    return onsets[remains], strengths[remains]
+
+
+def _drawn(rng: np.random.Generator, tails: np.ndarray, gap: int, last: int | None) -> int:
+    """One of the calls that fit into the gap, or of the better-fitting half where fewer fit."""
+    overhang = np.maximum(tails - gap, 0)
+    others = [number for number in np.argsort(overhang, kind="stable").tolist() if number != last] or [last]
+    num_fitting = int((overhang[others] == 0).sum())
+    return others[rng.integers(max(num_fitting, (len(others) + 1) // 2))]
+
+
+def _faded(call: CutCall, placement: Placement, sample_rate_hz: int) -> np.ndarray:
+    """The part of the call that is heard, at its level."""
+    begin = call.onset_sample - (placement.onset_sample - placement.start_sample)
+    sound = call.waveform[begin : begin + placement.end_sample - placement.start_sample] * np.float32(
+        10 ** (placement.level_db / 20)
+    )
+    lead = min(max(placement.onset_sample - placement.start_sample, round(FADE_IN_S * sample_rate_hz)), len(sound))
+    sound[:lead] *= np.linspace(0, 1, lead, dtype=np.float32) ** 2
+    fade_out = min(round(FADE_OUT_S * sample_rate_hz), len(sound))
+    sound[len(sound) - fade_out :] *= np.linspace(1, 0, fade_out, dtype=np.float32)
+    return sound

@@ -1,0 +1,249 @@
+"""A new sound track under an untouched picture."""
+
+import heapq
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain, pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+
+from media.files import atomic_path
+from media.sound.sound_files import check_waveform, resampled
+from media.soundtrack.streams import as_frames, check_block
+from media.video.video_files import UnreadableVideo, VideoInfo, opened_video, packet_time, packets, probe_video
+
+SOUND_RATE_HZ = 48_000  # the one rate that both AAC and Opus take
+SOUND_BIT_RATE = 128_000
+# What FFmpeg itself advises above 64 kbit/s. The tools that stand in for a waveform make it peak higher than it was.
+ENCODER_OPTIONS = {"aac": {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "aac_tns": "0"}, "libopus": {}}
+MAX_SILENCE_SAMPLES = 48_000  # in one block
+LATEST_START_S = 60.0  # a first frame that appears later is moved to time 0
+LONGEST_EXCESS_S = 0.02  # by which a sound may outlast its picture
+CONTAINERS = {  # suffix: FFmpeg's muxer, the sound's encoder
+    ".mp4": ("mp4", "aac"),
+    ".mov": ("mov", "aac"),
+    ".mkv": ("matroska", "aac"),
+    ".webm": ("webm", "libopus"),
+}
+
+
+def output_suffix(video: Path) -> str:
+    """The suffix under which `mux_sound` can write this video: its own where possible, else .mp4, else .mkv.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        UnreadableVideo: where the file is no video.
+    """
+    video = Path(video)
+    with opened_video(video) as (_, picture):
+        for suffix in (video.suffix.lower(), ".mp4", ".mkv"):
+            if suffix in CONTAINERS and _carries(suffix, picture):
+                return suffix
+        codec = picture.codec_context.name
+    raise UnreadableVideo(f"{video} holds a {codec} picture, that no video file carries with sound; make it an .mp4.")
+
+
+def mux_sound(
+    video: Path,
+    sound: np.ndarray | Iterable[np.ndarray],
+    sample_rate_hz: int,
+    output: Path,
+    metadata: dict[str, str] | None = None,
+    bit_rate: int = SOUND_BIT_RATE,
+) -> None:
+    """Writes the video again with another sound: the picture is copied bit for bit, never encoded anew.
+
+    The picture keeps its packets, their times, its rotation and its time base (MPEG streams, whose clock starts
+    anywhere, and what starts after more than a minute are moved to time 0). The old sound is dropped. The new one
+    starts with the first frame and is AAC, in .webm Opus. It is as long as it was given; but AAC comes in frames of
+    1024 samples, and decoders may give all of the last one, so that up to 20 ms of silence are heard after it. Where
+    that would be more, as up to 64 samples at 48 kHz begin a frame, these are left out. The output appears complete or
+    not at all.
+
+    Args:
+        video: the video whose picture is copied; it is only read.
+        sound: in [-1, 1]; an array (num_samples,), which is resampled to 48 kHz, or blocks (channels, num_samples) of a
+            longer sound, all with one channel or with two, which are read one at a time.
+        sample_rate_hz: of the sound; of blocks one that AAC knows. Opus is always written at 48 kHz.
+        output: the file to write or to replace, with a suffix as `output_suffix` gives it.
+        metadata: tags to add to those of the video, such as {"comment": …}; the common ones are title, artist,
+            comment, description, genre, date and copyright.
+        bit_rate: of the sound, in bits a second.
+
+    Raises:
+        FileNotFoundError: where there is no such video.
+        UnreadableVideo: where the video is none, or is damaged.
+        ValueError: where the sound is refused by `check_waveform`, where the output is the video itself, where its
+            suffix does not fit, or where its format cannot keep one of the tags.
+        OSError: where the output cannot be written, as when the disk is full.
+    """
+    video, output = Path(video), Path(output)
+    if isinstance(sound, np.ndarray):
+        check_waveform(sound)
+        samples = resampled(np.asarray(sound, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)
+        sound, sample_rate_hz = (
+            (samples[np.newaxis, k : k + SOUND_RATE_HZ] for k in range(0, len(samples), SOUND_RATE_HZ)),
+            SOUND_RATE_HZ,
+        )
+    info = probe_video(video)
+    if output.exists() and os.path.samefile(video, output):
+        raise ValueError(f"{output} is the video itself, expected another file to write to.")
+    suffix = output.suffix.lower()
+    with opened_video(video) as (container, picture):
+        if suffix not in CONTAINERS or not _carries(suffix, picture):
+            raise ValueError(
+                f"{output} cannot be written: a {suffix or 'file without suffix'} does not carry the video's "
+                f"{picture.codec_context.name} picture with a new sound; use the suffix {output_suffix(video)}."
+            )
+        if (
+            container.format.name == "avi"
+            and picture.codec_context.name == "h264"
+            and picture.codec_context.has_b_frames
+        ):
+            raise UnreadableVideo(f"{video} does not say when its B-frames are shown; convert it to .mp4 first.")
+        try:
+            with atomic_path(output) as temporary:
+                _write(temporary, container, picture, info, iter(sound), sample_rate_hz, bit_rate, metadata or {})
+        except av.FFmpegError as error:
+            kind = OSError if isinstance(error, OSError) else ValueError
+            raise kind(f"{output} could not be written: {error.strerror}.") from error
+
+
+def coded(
+    video: Path, blocks: Iterable[np.ndarray], sample_rate_hz: int, output: Path, bit_rate: int = SOUND_BIT_RATE
+) -> Iterator[np.ndarray]:
+    """What is heard of blocks (channels, samples) once `mux_sound` has written them; nothing is written here.
+
+    The peaks of an encoded sound are not those of what went in.
+    """
+    encoder = CONTAINERS[Path(output).suffix.lower()][1]
+    with opened_video(Path(video)) as (container, _):
+        lead_samples = _lead_samples(container, probe_video(video), sample_rate_hz)
+    sound, decoder, num_unheard = None, None, None
+    for frame in chain(as_frames(_late(blocks, lead_samples), sample_rate_hz), [None]):
+        if sound is None:
+            if frame is None:
+                return
+            sound = av.CodecContext.create(encoder, "w")
+            _configure(sound, sample_rate_hz, frame.layout.name, bit_rate)
+            sound.open()
+            decoder = av.CodecContext.create("opus" if encoder == "libopus" else encoder, "r")
+            decoder.extradata = sound.extradata
+        for packet in sound.encode(frame):
+            for heard in decoder.decode(packet):
+                if num_unheard is None:
+                    delay = 0 if encoder == "libopus" else -packet.pts  # Opus's decoder leaves it out by itself
+                    num_unheard = round(lead_samples * heard.sample_rate / sample_rate_hz) + delay
+                yield heard.to_ndarray()[:, num_unheard:]
+                num_unheard = max(0, num_unheard - heard.samples)
+
+
+def _configure(sound: av.AudioCodecContext, sample_rate_hz: int, layout: str, bit_rate: int) -> None:
+    rate_hz = sample_rate_hz if sample_rate_hz in sound.codec.audio_rates else SOUND_RATE_HZ
+    sound.sample_rate, sound.time_base = rate_hz, Fraction(1, rate_hz)
+    sound.layout, sound.format, sound.bit_rate = layout, sound.codec.audio_formats[0], bit_rate
+    sound.options = ENCODER_OPTIONS[sound.codec.name]
+
+
+def _write(
+    path: Path,
+    container: av.container.InputContainer,
+    picture: av.VideoStream,
+    info: VideoInfo,
+    blocks: Iterator[np.ndarray],
+    sample_rate_hz: int,
+    bit_rate: int,
+    metadata: dict[str, str],
+) -> None:
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError(f"The sound for {info.path} has no block, expected at least one.")
+    blocks = _late(chain([first], blocks), _lead_samples(container, info, sample_rate_hz))
+    shift_ticks = 0 if _has_time_zero(container, info) else round(info.start_s / picture.time_base)
+    usual_ticks = round(1 / (info.frames_per_second * picture.time_base))
+    muxer, encoder = CONTAINERS[path.suffix.lower()]
+    # Edit lists in the picture's own time base keep its times exact.
+    options = {"movie_timescale": str(picture.time_base.denominator)}
+    with av.open(path, "w", format=muxer, container_options=options) as written:
+        written.metadata.update(container.metadata | metadata)
+        picture_copy = written.add_stream_from_template(picture, opaque=True)
+        picture_copy.time_base = picture.time_base
+        picture_copy.metadata.update(picture.metadata)
+        sound = written.add_stream(encoder)
+        _configure(sound.codec_context, sample_rate_hz, "mono" if len(first) == 1 else "stereo", bit_rate)
+        written.start_encoding()
+        copied = _copied(container, picture, picture_copy, shift_ticks, usual_ticks)
+        for packet in heapq.merge(copied, _encoded(sound, blocks, sample_rate_hz), key=_order):
+            written.mux(packet)
+    with av.open(path) as container:
+        kept = {key.lower() for key in container.metadata}
+    if lost := sorted(key for key in metadata if key.lower() not in kept):
+        raise ValueError(f"A {path.suffix} file cannot keep the tags {lost}; use common ones such as comment.")
+
+
+def _carries(suffix: str, picture: av.VideoStream) -> bool:
+    with av.open(os.devnull, "w", format=CONTAINERS[suffix][0]) as container:
+        return picture.codec_context.name in container.supported_codecs
+
+
+def _copied(
+    container: av.container.InputContainer,
+    picture: av.VideoStream,
+    copy: av.VideoStream,
+    shift_ticks: int,
+    usual_ticks: int,
+) -> Iterator[av.Packet]:
+    for packet in packets(container, picture):
+        if packet.size and packet_time(packet) is not None:
+            packet.stream = copy
+            packet.pts = None if packet.pts is None else packet.pts - shift_ticks
+            packet.dts = None if packet.dts is None else packet.dts - shift_ticks
+            packet.duration = packet.duration or usual_ticks  # else the last frame would vanish at once
+            yield packet
+
+
+def _has_time_zero(container: av.container.InputContainer, info: VideoInfo) -> bool:
+    """Not so MPEG streams, nor pieces of a live broadcast, whose clock began with the broadcast or in 1970."""
+    return container.format.name not in ("mpegts", "mpeg") and abs(info.start_s) <= LATEST_START_S
+
+
+def _lead_samples(container: av.container.InputContainer, info: VideoInfo, sample_rate_hz: int) -> int:
+    """Before a late first frame goes silence: an edit list can name a late start or the encoder's delay, not both."""
+    return max(0, round(info.start_s * sample_rate_hz)) if _has_time_zero(container, info) else 0
+
+
+def _late(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+    """The blocks after so much silence."""
+    for block in blocks:
+        for start in range(0, num_samples, MAX_SILENCE_SAMPLES):
+            yield np.zeros((len(block), min(MAX_SILENCE_SAMPLES, num_samples - start)), np.float32)
+        num_samples = 0
+        yield block
+
+
+def _encoded(sound: av.AudioStream, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Iterator[av.Packet]:
+    for frame in as_frames(_trimmed(blocks, sound.codec_context.frame_size, sample_rate_hz), sample_rate_hz):
+        yield from sound.encode(frame)
+    yield from sound.encode(None)
+
+
+def _trimmed(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """The blocks, without the last few samples where these would make a frame of nearly nothing but padding."""
+    num_samples, num_channels = 0, None
+    for block, following in pairwise(chain(blocks, [None])):
+        num_channels = num_channels or len(block)
+        check_block(block, num_channels)
+        num_samples += block.shape[1]
+        in_last_frame = num_samples % frame_samples
+        is_excess = frame_samples - in_last_frame > LONGEST_EXCESS_S * sample_rate_hz
+        if following is None and is_excess and in_last_frame < min(num_samples, block.shape[1]):
+            block = block[:, : block.shape[1] - in_last_frame]
+        if block.shape[1]:
+            yield block
+
+
+def _order(packet: av.Packet) -> Fraction:
+    return packet_time(packet) if packet.dts is None else packet.dts * packet.time_base

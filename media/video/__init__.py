@@ -1,0 +1,1 @@
+"""Pictures that move, and photos: files, activity, stabilisation, scenes."""
