@@ -23,7 +23,7 @@ from demo.photos import draw_photo
 from lightning_modules import VideoToAudio
 from lightning_modules.looking import look
 from lightning_modules.voice import Voice
-from networks.stepping import Precision
+from networks.prior.incremental import Precision
 
 FRAMES_PER_SECOND = 25
 FRAME_SIZE = 256

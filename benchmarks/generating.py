@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.gpt import GPT, with_class_token
 from benchmarks.measuring import Plan
 from networks import CodePrior, Sampling
-from networks.stepping import Precision, PriorStepper
+from networks.prior.incremental import Precision, PriorStepper
 
 RECOMPUTED = "everything recomputed, as nanoGPT generates"
 CACHED = "plain key/value cache, eager"
@@ -33,7 +33,7 @@ class Generator(Protocol):
 
 
 class OurGenerator:
-    """`networks.stepping.PriorStepper`.
+    """`networks.prior.incremental.PriorStepper`.
 
     Args:
         plan: gives the device.

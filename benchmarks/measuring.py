@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from networks.stepping import Precision
+from networks.prior.incremental import Precision
 
 MAX_REPETITIONS = 15
 

@@ -15,7 +15,7 @@ import cli
 from benchmarks.measuring import quiet
 from lightning_modules import load
 from networks import CodePrior
-from networks.stepping import Precision, PriorStepper
+from networks.prior.incremental import Precision, PriorStepper
 from process_end import end_in_words
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")

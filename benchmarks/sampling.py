@@ -20,7 +20,7 @@ from benchmarks.measuring import Plan, tell
 from benchmarks.models import build_prior, variant
 from benchmarks.records import LEFT_OUT, Part, Row, rows
 from networks import CodePrior, Sampling, sample_codes
-from networks.stepping import Precision
+from networks.prior.incremental import Precision
 
 ATTENTION_COLUMNS = 8
 BATCH_SIZE = 8

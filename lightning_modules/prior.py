@@ -10,7 +10,7 @@ from lightning_modules.predictions import CodesPrediction, SoundPrediction
 from lightning_modules.system import System
 from metrics import CodePerplexity
 from networks import CodePrior, Sampling, sample_codes
-from networks.code_grid import unflatten_codes
+from networks.codec.code_grid import unflatten_codes
 
 
 class Prior(System):

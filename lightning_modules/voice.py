@@ -12,7 +12,7 @@ from lightning_modules.prior import BottomPrior, TopPrior
 from lightning_modules.vqvae import VQVAE
 from media.sound.events import CallPool, CutCall
 from networks import Sampling, stream_columns
-from networks.choosing import stream_best_columns
+from networks.prior.best_of_n import stream_best_columns
 
 DRAWS = {"top": 0, "bottom": 1, "grain": 2, "noise": 3}  # what a seed is used for, each as if with one of its own
 WINDOWS_AT_ONCE = 4
@@ -28,7 +28,7 @@ class Voice:
         sampling: of both priors.
         num_iterations: of Griffin-Lim.
         num_candidates: beginnings of top codes that are drawn for each sound, of which the one that is most plainly of
-            its class is kept; see `networks.choosing`.
+            its class is kept; see `networks.prior.best_of_n`.
         grain: how much of the unevenness that a decoded spectrogram lacks is put back; see `VQVAE.with_grain`.
     """
 

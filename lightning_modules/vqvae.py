@@ -15,7 +15,7 @@ from media import Geometry, Spectrogram
 from media.sound.grain import add_grain
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
-from networks.code_grid import flatten_codes, unflatten_codes
+from networks.codec.code_grid import flatten_codes, unflatten_codes
 
 
 class VQVAE(System):

@@ -1,11 +1,11 @@
 """Tensors in, tensors out: the architectures, without any training."""
 
+from networks.codec.quantizer import EMAQuantizer, Quantized
+from networks.codec.vqvae2 import VQVAE2, VQVAE2Output
 from networks.description import Described, build
-from networks.prior import CodePrior, TopContext
-from networks.quantizer import EMAQuantizer, Quantized
-from networks.resnet import ResNet50
-from networks.sampling import Sampling, sample_codes, stream_columns
-from networks.vqvae2 import VQVAE2, VQVAE2Output
+from networks.prior.code_prior import CodePrior, TopContext
+from networks.prior.sampling import Sampling, sample_codes, stream_columns
+from networks.vision.resnet import ResNet50
 
 __all__ = [
     "VQVAE2",

@@ -62,7 +62,7 @@ def _recording(init: Any) -> Any:
 
 
 def _public_path(cls: type) -> str:
-    """`networks.VQVAE2` in place of `networks.vqvae2.VQVAE2`, where the package exports the class."""
+    """`networks.VQVAE2` in place of `networks.codec.vqvae2.VQVAE2`, where the package exports the class."""
     package = cls.__module__.partition(".")[0]
     exported = getattr(importlib.import_module(package), cls.__name__, None)
     return f"{package if exported is cls else cls.__module__}.{cls.__qualname__}"

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from lightning_modules import VQVAE
 from networks import VQVAE2
-from networks.code_grid import flatten_codes
+from networks.codec.code_grid import flatten_codes
 from tests.conftest import PROJECT
 from tests.lightning_modules.tiny import (
     BOTTOM_LENGTH,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from networks.codec.quantizer import EMAQuantizer, Quantized
 from networks.description import Described
-from networks.quantizer import EMAQuantizer, Quantized
 
 
 @dataclass(frozen=True)

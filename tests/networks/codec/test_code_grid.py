@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from networks.code_grid import flatten_codes, unflatten_codes
+from networks.codec.code_grid import flatten_codes, unflatten_codes
 
 
 def test_the_order_is_column_by_column():

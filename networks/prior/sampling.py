@@ -8,9 +8,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from networks.code_grid import unflatten_codes
-from networks.prior import CodePrior
-from networks.stepping import Precision, PriorStepper
+from networks.codec.code_grid import unflatten_codes
+from networks.prior.code_prior import CodePrior
+from networks.prior.incremental import Precision, PriorStepper
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from networks.quantizer import EMAQuantizer
+from networks.codec.quantizer import EMAQuantizer
 
 NUM_CODES, DIM, NUM_BATCHES = 8, 4, 5
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from networks import Sampling, sample_codes, stream_columns
-from networks.code_grid import flatten_codes
+from networks.codec.code_grid import flatten_codes
 from tests.networks.tiny import tiny_prior, tiny_top_context
 
 NUM_DRAWS = 20_000

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from networks.code_grid import flatten_codes, unflatten_codes
+from networks.codec.code_grid import flatten_codes, unflatten_codes
 from networks.description import Described
-from networks.transformer import CausalTransformer
+from networks.prior.transformer import CausalTransformer
 
 
 class TopContext(Described, nn.Module):

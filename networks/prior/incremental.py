@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from networks.prior import CodePrior
-from networks.transformer import TransformerBlock
+from networks.prior.code_prior import CodePrior
+from networks.prior.transformer import TransformerBlock
 
 Precision = Literal["float32", "float16", "int8"]
 NUM_WEIGHT_BLOCKS = 16

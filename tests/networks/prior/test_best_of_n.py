@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from networks import Sampling, sample_codes, stream_columns
-from networks.choosing import class_evidence, stream_best_columns
+from networks.prior.best_of_n import class_evidence, stream_best_columns
 from tests.networks.tiny import tiny_prior
 
 SAMPLING = Sampling()

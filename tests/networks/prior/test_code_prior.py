@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from networks.code_grid import flatten_codes, unflatten_codes
+from networks.codec.code_grid import flatten_codes, unflatten_codes
 from tests.networks.tiny import tiny_prior, tiny_top_context
 
 NUM_ROWS, NUM_COLUMNS = 4, 4

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from networks import CodePrior, TopContext
-from networks.stepping import PriorStepper, check_precision
+from networks.prior.incremental import PriorStepper, check_precision
 from tests.networks.tiny import tiny_prior, tiny_top_context
 
 NUM_ROWS = 4

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from networks.code_grid import unflatten_codes
-from networks.prior import CodePrior
-from networks.sampling import Sampling, sample_codes, stream_columns
+from networks.codec.code_grid import unflatten_codes
+from networks.prior.code_prior import CodePrior
+from networks.prior.sampling import Sampling, sample_codes, stream_columns
 
 ROWS_AT_ONCE = 8
 

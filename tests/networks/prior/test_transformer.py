@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from networks.transformer import CausalTransformer, windowed_attention
+from networks.prior.transformer import CausalTransformer, windowed_attention
 from tests.networks.tiny import strengthened
 
 WIDTH, LENGTH = 16, 12

@@ -1,0 +1,1 @@
+"""Spectrograms to codes and back."""

@@ -1,0 +1,1 @@
+"""Which codes follow which: the causal transformer and how it is sampled."""
