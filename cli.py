@@ -22,13 +22,14 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks import BestCheckpoint, ConfigSaver, EvaluationWriter, MediaLogger, PredictionWriter, Session, SessionEnd
-from callbacks.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
 from cli_arguments import find_configs, fit_command, short_error, with_overlays
 from lightning_modules import System
-from lightning_modules.checkpoint_io import DurableCheckpointIO
-from lightning_modules.device_check import check_card
-from lightning_modules.precision import choose_precision, find_device
-from lightning_modules.resuming import (
+from runtime.checkpoint_io import DurableCheckpointIO
+from runtime.device_check import check_card
+from runtime.exit_codes import end_in_words
+from runtime.memory import check_fit, use_largest_batch
+from runtime.precision import choose_precision, find_device
+from runtime.resuming import (
     LAST,
     ResumePoint,
     begin_anew,
@@ -37,8 +38,7 @@ from lightning_modules.resuming import (
     newest_resume_point,
     read_resume_point,
 )
-from lightning_modules.step_memory import check_fit, use_largest_batch
-from process_end import end_in_words
+from runtime.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
 
 DESCRIPTION = """Fits four models that give a video its sound, and lets them do it; README.md has the commands.
 Besides those below there is `python cli.py doctor`: what this machine is, and how long each fit takes on it."""
@@ -212,7 +212,7 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
     """
     typed = sys.argv[1:] if args is None else args
     if typed[:1] == ["doctor"]:
-        import doctor
+        from runtime import doctor
 
         sys.exit(doctor.main(typed[1:]))
     if args is None:

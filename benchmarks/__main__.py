@@ -18,8 +18,8 @@ from benchmarks.memory import measure_memory
 from benchmarks.records import NOTE, Part, save, screen_table
 from benchmarks.sampling import measure_sampling
 from benchmarks.training import measure_training
-from doctor import describe_machine
-from process_end import end_in_words
+from runtime.doctor import describe_machine
+from runtime.exit_codes import end_in_words
 
 PARTS: dict[str, Callable[[Plan], Part]] = {
     "sampling": measure_sampling,

@@ -24,7 +24,6 @@ from datamodules.paired_root import list_classes
 from datamodules.sounds import padded
 from demo import LABELS
 from demo.sounds import synthesise
-from doctor import describe_machine
 from lightning_modules import VQVAE, load
 from media import Geometry, Spectrogram
 from media.files import atomic_path
@@ -33,7 +32,8 @@ from media.sound.phase_gradient import gradient_phase, random_phase
 from media.sound.sound_files import resampled
 from metrics import ClassAgreement, Estimate, SpectralDistance, YAMNet
 from metrics.estimate import group_numbers, weighted_mean_estimate
-from process_end import end_in_words
+from runtime.doctor import describe_machine
+from runtime.exit_codes import end_in_words
 
 WIDTH = 210  # of the tables in a file
 NUM_RESAMPLES = 1000

@@ -12,7 +12,7 @@ from benchmarks.models import BATCH_SIZES, build, system_step, warm_up
 from benchmarks.records import LEFT_OUT, Part, Row, rows
 from demo.dataset import make_dataset
 from lightning_modules import System
-from lightning_modules.system import CHECKPOINT_KEY
+from runtime.checkpoint import CHECKPOINT_KEY
 
 STEP = "training step"
 LOADED_S = 0.5

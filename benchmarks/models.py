@@ -12,10 +12,10 @@ from benchmarks.measuring import Plan
 from demo import LABELS
 from demo.sounds import synthesise
 from lightning_modules import VQVAE, System
-from lightning_modules.step_memory import synthetic_batch
 from media import Spectrogram
 from networks import CodePrior
 from networks import build as rebuild
+from runtime.memory import synthetic_batch
 
 BATCH_SIZES = {"vqvae": 8, "top": 4, "bottom": 1, "classifier": 8}
 

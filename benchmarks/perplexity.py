@@ -16,7 +16,7 @@ from benchmarks.measuring import quiet
 from lightning_modules import load
 from networks import CodePrior
 from networks.prior.incremental import Precision, PriorStepper
-from process_end import end_in_words
+from runtime.exit_codes import end_in_words
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 

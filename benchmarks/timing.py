@@ -17,7 +17,7 @@ from benchmarks.moving_animal import DISTRACTIONS, Film, frames, sample_film, wr
 from media.video.activity import Activity, ActivityMeter
 from media.video.video_files import read_frames
 from metrics.event_timing import Recording, match_events, measure_timing
-from process_end import end_in_words
+from runtime.exit_codes import end_in_words
 
 GRID_HZ = 25
 TOLERANCE_S = 0.08

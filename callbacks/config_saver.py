@@ -7,7 +7,7 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lightning_modules.resuming import CONFIG_KEY
+from runtime.resuming import CONFIG_KEY
 
 
 class ConfigSaver(SaveConfigCallback):

@@ -24,11 +24,11 @@ from callbacks.evaluation_tables import (
     title_of,
 )
 from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, SoundStore
-from lightning_modules.precision import find_device
 from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from media.report.evaluation_page import EvaluationPage, ShownSound, Strip, write_evaluation_page
 from media.sound.spectrogram import spectrogram_of_file
+from runtime.precision import find_device
 
 NUM_PLAYERS = 12
 NUM_IN_PICTURE = 6

@@ -13,9 +13,9 @@ import av
 import soundfile
 
 from callbacks.claims import claim, release
-from lightning_modules.resuming import changes
 from media.files import atomic_path
 from media.soundtrack.mux import CONTAINERS
+from runtime.resuming import changes
 
 SAVING_ERRORS = (ValueError, OSError, av.FFmpegError, soundfile.SoundFileError)  # not those of a memory that is full
 

@@ -12,9 +12,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.session_time import SessionTime, as_hours
-from callbacks.wandb_run import store_artifact
-from lightning_modules.resuming import LAST, PREVIOUS
+from runtime.resuming import LAST, PREVIOUS
+from runtime.session_time import SessionTime, as_hours
+from runtime.wandb_run import store_artifact
 
 UPLOAD_EVERY_S = 3600
 MIN_STEPS_TIMED = 2  # before that, nothing is said of the time left

@@ -15,8 +15,8 @@ from datamodules.loading import SampleKey, sample_generator, sample_key
 from datamodules.paired_module import PairedDataModule
 from datamodules.paired_root import list_classes
 from datamodules.sounds import Windows, padded
-from lightning_modules.checkpoint import fingerprint, load
 from media.files import atomic_path
+from runtime.checkpoint import fingerprint, load
 
 WINDOWS_PER_LENGTH = 10
 ENCODING_BATCH_SIZE = 32

@@ -12,7 +12,7 @@ import cli
 from cli_arguments import CONFIGS
 from demo.dataset import make_dataset
 from demo.video import make_video
-from process_end import end_in_words
+from runtime.exit_codes import end_in_words
 
 FOLDER = Path("outputs/demo")
 VIDEO = FOLDER / "silent" / "demo.mp4"

@@ -11,7 +11,6 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.evaluation_rows import (
     ABOUT_VIDEOS,
     MEASURED_ROWS,
@@ -33,6 +32,7 @@ from metrics import (
     NearestNeighbourDistance,
     SpectralDistance,
 )
+from runtime.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
     from lightning_modules.video_to_audio import VideoToAudio

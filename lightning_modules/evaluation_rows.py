@@ -13,10 +13,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from lightning_modules.resuming import changes
 from lightning_modules.voice import Voice, row_seed
 from media.files import atomic_path
 from networks import sample_codes
+from runtime.resuming import changes
 
 ROWS = {
     "real": "real held-out sounds of the second half, as they are",

@@ -12,16 +12,9 @@ from torch import nn
 from torchmetrics import Metric
 
 from networks import Described
+from runtime.checkpoint import CHECKPOINT_KEY, check_equal
 
-CHECKPOINT_KEY = "video2audio"
 HELD_OUT = ("val", "test")
-CHANGEABLE = {
-    "dropout",
-    "bottom_dropout",
-    "activation_checkpointing",
-    "decay",
-    "revive_below",
-}  # leave the meaning of weights alone
 
 
 class System(Described, LightningModule, ABC):
@@ -177,18 +170,3 @@ class System(Described, LightningModule, ABC):
         self.log_dict({f"train/{name}": value for name, value in figures.items()})
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss
-
-
-def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
-    """Raise a ValueError which names the first value that differs, as it is in the checkpoint and as it is here."""
-    if isinstance(in_checkpoint, dict) and isinstance(here, dict):
-        for key in sorted((in_checkpoint.keys() | here.keys()) - CHANGEABLE):
-            check_equal(f"{name}.{key}", in_checkpoint.get(key), here.get(key))
-    elif in_checkpoint != here:
-        why = (
-            " The VQ-VAE has been fitted again since, and its codes mean something else." if name == "codebooks" else ""
-        )
-        raise ValueError(
-            f"The checkpoint does not fit: {name} is {in_checkpoint!r} in it, and {here!r} here.{why} Change it "
-            "back, or begin this fit anew: the same command with --fresh."
-        )

@@ -10,7 +10,6 @@ import soundfile
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_modules.checkpoint import check_fit, fingerprint, load
 from lightning_modules.evaluation import Evaluation, Tagger
 from lightning_modules.looking import Clip, Sight, look
 from lightning_modules.predictions import FailedPrediction
@@ -21,6 +20,7 @@ from media.soundtrack.mixing import Mixing
 from media.video.scenes import Scene, find_scenes
 from metrics import Embedding, MelStatistics
 from networks import Sampling
+from runtime.checkpoint import check_fit, fingerprint, load
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 

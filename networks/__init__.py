@@ -2,10 +2,10 @@
 
 from networks.codec.quantizer import EMAQuantizer, Quantized
 from networks.codec.vqvae2 import VQVAE2, VQVAE2Output
-from networks.description import Described, build
 from networks.prior.code_prior import CodePrior, TopContext
 from networks.prior.sampling import Sampling, sample_codes, stream_columns
 from networks.vision.resnet import ResNet50
+from runtime.described import Described, build
 
 __all__ = [
     "VQVAE2",

@@ -21,8 +21,8 @@ from datamodules.paired_root import Kind
 from media.files import atomic_path
 from media.sound.sound_files import UnreadableSound
 from media.video.photo_files import read_photo
-from process_end import end_in_words
 from results.manifest import MANIFEST, SAMPLE_RATE_HZ, Entry, read_manifest, read_samples, samples_digest, tell
+from runtime.exit_codes import end_in_words
 
 LONGEST_SIDE = 256
 JPEG_QUALITY = 90

@@ -12,9 +12,9 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from lightning_modules import System, load
-from lightning_modules.resuming import LAST, read_resume_point
-from lightning_modules.step_memory import synthetic_batch
-from process_end import end_in_words
+from runtime.exit_codes import end_in_words
+from runtime.memory import synthetic_batch
+from runtime.resuming import LAST, read_resume_point
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 THESIS_GPU_HOURS, P100_FLOPS = 24.0, 9.3e12  # as reported; single precision, from NVIDIA's data sheet

@@ -21,7 +21,7 @@ from datamodules.photos import unreadable_photos
 from datamodules.split import decide_split
 from media.files import atomic_path
 from media.sound.sound_files import read_sound
-from process_end import end_in_words
+from runtime.exit_codes import end_in_words
 
 MANIFEST = Path(__file__).with_name("manifest.csv")
 ORIGINALS = "sounds_index.csv"  # in the root, where there is one: its columns `path` and `original` tell the old names

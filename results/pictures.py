@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from media.files import atomic_path
-from process_end import end_in_words
 from results.codes import count_codes, draw_codes
 from results.comparison import choose, draw_comparison, list_evaluation
 from results.curves import draw_curves
 from results.diagram import path_diagram
+from runtime.exit_codes import end_in_words
 
 DPI = 150  # of pictures 8 inches wide: 1.5 pixels for each of a page 800 wide
 NUM_COLOURS = 256  # a picture with a palette is a third as large, and looks the same

@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "networks": {"media"},
     "metrics": {"media"},
     "lightning_modules": {"networks", "metrics", "media"},
-    "datamodules": {"media", "networks", "lightning_modules.checkpoint"},
+    "datamodules": {"media", "networks", "runtime.checkpoint"},
     "callbacks": {"media", "networks", "metrics", "lightning_modules"},
     "cli_arguments": set(),
     "process_end": set(),
@@ -64,4 +64,4 @@ def test_the_check_sees_imports_of_every_form():
     assert imports_of(source) == {"cli", "demo.video", "tests.tiny"}
     assert not is_allowed("networks", "media")
     assert not is_allowed("lightning_modules.system", "datamodules")
-    assert is_allowed("lightning_modules.checkpoint", "datamodules")
+    assert is_allowed("runtime.checkpoint", "datamodules")

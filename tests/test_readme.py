@@ -14,10 +14,10 @@ import yaml
 from jsonargparse import Namespace
 
 import cli
-import doctor
 from cli_arguments import CONFIGS
-from lightning_modules.precision import Device
 from networks import build
+from runtime import doctor
+from runtime.precision import Device
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

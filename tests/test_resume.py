@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import SYSTEMS
-from tests.killing import Kill, differences, finish, fit_args, logged_figures, start
+from tests.helpers.killing import Kill, differences, finish, fit_args, logged_figures, start
 
 COMPARED = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch", "video2audio")
 MOMENTS = {"start": 1, "step": 18, "validation": 8, "write": 5, "rename": 4}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.killing import TINY, Kill, finish, fit_args, start
+from tests.helpers.killing import TINY, Kill, finish, fit_args, start
 from tests.test_resume import assert_equal_ends, fit_to_the_end, project
 
 CLI = str(Path(__file__).parents[1] / "cli.py")
@@ -87,7 +87,7 @@ def test_a_stop_before_the_first_step_is_one_too(folder: Path) -> None:
 def test_what_is_no_fit_ends_when_it_is_asked_to(stopped: Path, number: int) -> None:
     typed = ["cli.py", "validate", "--config", f"{SYSTEM}.yaml", "--config", str(TINY / f"{SYSTEM}.yaml")]
     script = (
-        "import runpy, signal, sys; from tests.killing import Kill, arm; "
+        "import runpy, signal, sys; from tests.helpers.killing import Kill, arm; "
         f"arm(Kill('validation', 1, {int(number)})); sys.argv = {typed}; runpy.run_path({CLI!r}, run_name='__main__')"
     )
     shutil.copy(stopped / CHECKPOINTS / "last.ckpt", stopped / CHECKPOINTS / "best.ckpt")

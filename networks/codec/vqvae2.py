@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from networks.codec.quantizer import EMAQuantizer, Quantized
-from networks.description import Described
+from runtime.described import Described
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from networks.codec.code_grid import flatten_codes, unflatten_codes
-from networks.description import Described
 from networks.prior.transformer import CausalTransformer
+from runtime.described import Described
 
 
 class TopContext(Described, nn.Module):

@@ -6,8 +6,8 @@ import cli
 from benchmarks import generating
 from benchmarks.generating import CachedGenerator, RecomputedGenerator
 from benchmarks.gpt import GPT, gpt_loss, gpt_sizes, with_class_token, written_out_attention
-from tests.benchmarks.tiny import tiny_gpt
-from tests.networks.tiny import tiny_prior
+from tests.helpers.tiny_benchmarks import tiny_gpt
+from tests.helpers.tiny_networks import tiny_prior
 
 LABELS = torch.tensor([0, 2])
 

@@ -6,8 +6,8 @@ import torch
 from benchmarks import measuring
 from benchmarks.generating import OurGenerator, RecomputedGenerator, integrated_s
 from benchmarks.measuring import MAX_REPETITIONS, Plan, quiet
-from tests.benchmarks.tiny import tiny_gpt, tiny_plan
-from tests.networks.tiny import tiny_prior, tiny_top_context
+from tests.helpers.tiny_benchmarks import tiny_gpt, tiny_plan
+from tests.helpers.tiny_networks import tiny_prior, tiny_top_context
 
 
 class Clock:

@@ -15,7 +15,7 @@ from benchmarks.memory import MATRIX, measure_memory
 from benchmarks.records import LEFT_OUT, Part
 from benchmarks.sampling import measure_sampling
 from benchmarks.training import NANOGPT, ROSINALITY, measure_training
-from tests.benchmarks.tiny import tiny_plan
+from tests.helpers.tiny_benchmarks import tiny_plan
 
 PRECISIONS = ("float32", "float16", "int8")
 VARIANTS = ("ours, attention_columns 8", "ours, activation checkpointing", "ours, both")

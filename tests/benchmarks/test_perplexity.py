@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from benchmarks import perplexity as command
 from tests.conftest import TINY, working_folder
-from tests.networks.tiny import tiny_prior, tiny_top_context
+from tests.helpers.tiny_networks import tiny_prior, tiny_top_context
 
 
 @torch.no_grad()

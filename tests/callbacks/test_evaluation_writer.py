@@ -15,8 +15,8 @@ from callbacks import EvaluationWriter
 from demo.dataset import make_dataset
 from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, RowSounds
 from tests.conftest import run_cli
-from tests.lightning_modules.evaluating import resample_little
-from tests.lightning_modules.tiny import sound_data, tiny_trainer, tiny_vqvae
+from tests.helpers.evaluating import resample_little
+from tests.helpers.tiny import sound_data, tiny_trainer, tiny_vqvae
 
 NUM_SOUNDS = 5
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from callbacks.claims import release
 from callbacks.input_records import InputRecords
-from tests.callbacks.copying import Copied, copy
+from tests.helpers.copying import Copied, copy
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import soundfile
 from lightning.pytorch.loggers import WandbLogger
 
 from callbacks import MediaLogger
-from tests.lightning_modules.tiny import (
+from tests.helpers.tiny import (
     GEOMETRY,
     code_data,
     fitted,

@@ -6,7 +6,7 @@ from PIL import Image
 
 from callbacks import PredictionWriter, prediction_writer
 from lightning_modules.predictions import LabelPrediction, SoundPrediction
-from tests.lightning_modules.tiny import photo_data, tiny_classifier, tiny_trainer
+from tests.helpers.tiny import photo_data, tiny_classifier, tiny_trainer
 
 
 def sound(name: str, label: str = "cat") -> SoundPrediction:

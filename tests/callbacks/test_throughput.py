@@ -5,7 +5,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 
 from callbacks import Throughput
 from callbacks import throughput as module
-from tests.lightning_modules.tiny import code_data, fitted, tiny_top
+from tests.helpers.tiny import code_data, fitted, tiny_top
 
 
 class Clock:

@@ -12,7 +12,7 @@ from datamodules.decoded_sounds import SoundFile, sound_files
 from datamodules.sounds import Windows
 from lightning_modules import VQVAE
 from tests.datamodules.conftest import RATE_HZ, tree, write_sound
-from tests.lightning_modules.tiny import (
+from tests.helpers.tiny import (
     BOTTOM_LENGTH,
     CLASSES,
     GEOMETRY,

@@ -5,7 +5,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from datamodules import PhotoDataModule
-from tests.lightning_modules.tiny import (
+from tests.helpers.tiny import (
     CLASSES,
     TinyResNet50,
     fitted,

@@ -8,8 +8,8 @@ import torch
 from datamodules import VideoDataModule
 from lightning_modules import VideoToAudio
 from media.soundtrack.mixing import Mixing
-from tests.lightning_modules.colours import composite
-from tests.media.video.fuzzing import run_damaged
+from tests.helpers.colours import composite
+from tests.helpers.fuzzing import run_damaged
 from tests.media.video.test_fuzz import sources  # noqa: F401 - a fixture
 
 NUM_FILES = 120

@@ -8,9 +8,9 @@ from lightning_modules.evaluation import NO_PHOTOS, NO_TAGGER
 from lightning_modules.evaluation_rows import ROWS, SoundStore
 from lightning_modules.voice import Voice
 from metrics import MelStatistics
-from tests.lightning_modules.colours import SYSTEMS
-from tests.lightning_modules.evaluating import NUM_SOUNDS, evaluated, evaluation, half
-from tests.lightning_modules.tiny import GEOMETRY, tiny_classifier
+from tests.helpers.colours import SYSTEMS
+from tests.helpers.evaluating import NUM_SOUNDS, evaluated, evaluation, half
+from tests.helpers.tiny import GEOMETRY, tiny_classifier
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import soundfile
 import torch
 
 from lightning_modules.evaluation_rows import ABOUT_VIDEOS, ROWS, RowSounds, SoundStore, made_with
-from tests.lightning_modules.colours import composite
-from tests.lightning_modules.tiny import GEOMETRY, tiny_sounds
+from tests.helpers.colours import composite
+from tests.helpers.tiny import GEOMETRY, tiny_sounds
 
 RATE = GEOMETRY.sample_rate_hz
 WAVEFORM = tiny_sounds()["waveform"][:3] / 2

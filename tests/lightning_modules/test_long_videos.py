@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datamodules.videos import Clip
-from tests.lightning_modules.colours import composite
+from tests.helpers.colours import composite
 
 ROOT = Path(__file__).parents[2]
 

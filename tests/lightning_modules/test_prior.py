@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from lightning_modules import BottomPrior
 from networks import CodePrior, Sampling
-from tests.lightning_modules.tiny import (
+from tests.helpers.tiny import (
     BOTTOM_LENGTH,
     CLASSES,
     GEOMETRY,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.system import check_equal
-from tests.lightning_modules.tiny import (
+from tests.helpers.tiny import (
     code_data,
     fitted,
     sound_data,

@@ -14,7 +14,7 @@ from media.soundtrack.mixing import Mixing
 from media.video.activity import Activity
 from media.video.photo_files import read_photo
 from media.video.video_files import probe_video
-from tests.lightning_modules.tiny import GEOMETRY
+from tests.helpers.tiny import GEOMETRY
 
 RATE, DURATION_S = GEOMETRY.sample_rate_hz, 2.0
 

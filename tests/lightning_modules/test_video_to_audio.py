@@ -13,8 +13,8 @@ from lightning_modules.voice import Voice
 from media.sound.events import CutCall
 from media.video.activity import Activity, ActivityMeter
 from media.video.scenes import Scene
-from tests.lightning_modules.colours import GREEN, GREY, RED, SYSTEMS, ColourClip, composite
-from tests.lightning_modules.tiny import (
+from tests.helpers.colours import GREEN, GREY, RED, SYSTEMS, ColourClip, composite
+from tests.helpers.tiny import (
     CLASSES,
     GEOMETRY,
     code_data,

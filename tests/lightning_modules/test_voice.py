@@ -5,7 +5,7 @@ from lightning_modules import voice as voice_module
 from lightning_modules.voice import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
 from media.sound.events import CallPool
 from networks import Sampling, choosing
-from tests.lightning_modules.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
+from tests.helpers.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
 
 SYSTEMS = fitted_vqvae(), tiny_top().eval(), tiny_bottom().eval()
 

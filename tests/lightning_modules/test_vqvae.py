@@ -11,7 +11,7 @@ from lightning_modules import VQVAE
 from networks import VQVAE2
 from networks.codec.code_grid import flatten_codes
 from tests.conftest import PROJECT
-from tests.lightning_modules.tiny import (
+from tests.helpers.tiny import (
     BOTTOM_LENGTH,
     CLASSES,
     GEOMETRY,
@@ -24,7 +24,7 @@ from tests.lightning_modules.tiny import (
     tiny_trainer,
     tiny_vqvae,
 )
-from tests.networks.tiny import strengthened
+from tests.helpers.tiny_networks import strengthened
 
 
 @pytest.fixture(scope="module")

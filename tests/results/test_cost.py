@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from results.cost import main, sample_flops, samples_a_step
-from tests.lightning_modules.tiny import tiny_top
+from tests.helpers.tiny import tiny_top
 
 
 def test_a_transformers_cost_is_that_of_its_products():

@@ -13,7 +13,7 @@ from media.sound.sound_files import write_wav
 from media.soundtrack.mux import mux_sound, output_suffix
 from media.video.photo_files import PHOTO_SUFFIXES, read_photo
 from media.video.video_files import probe_video, read_frames
-from tests.media.video.fuzzing import damaged, run_damaged
+from tests.helpers.fuzzing import damaged, run_damaged
 from tests.media.video.test_video_files import even_times_ms, write_video
 
 NUM_FILES = 1500

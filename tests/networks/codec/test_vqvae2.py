@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from tests.networks.tiny import tiny_vqvae
+from tests.helpers.tiny_networks import tiny_vqvae
 
 
 def spectrograms(num_bins=32, num_frames=32, batch_size=2, seed=0):

@@ -5,7 +5,7 @@ import torch
 
 from networks import Sampling, sample_codes, stream_columns
 from networks.prior.best_of_n import class_evidence, stream_best_columns
-from tests.networks.tiny import tiny_prior
+from tests.helpers.tiny_networks import tiny_prior
 
 SAMPLING = Sampling()
 LABELS = torch.tensor([2, 0])

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from networks.codec.code_grid import flatten_codes, unflatten_codes
-from tests.networks.tiny import tiny_prior, tiny_top_context
+from tests.helpers.tiny_networks import tiny_prior, tiny_top_context
 
 NUM_ROWS, NUM_COLUMNS = 4, 4
 LENGTH = NUM_ROWS * NUM_COLUMNS

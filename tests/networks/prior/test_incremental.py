@@ -3,7 +3,7 @@ import torch
 
 from networks import CodePrior, TopContext
 from networks.prior.incremental import PriorStepper, check_precision
-from tests.networks.tiny import tiny_prior, tiny_top_context
+from tests.helpers.tiny_networks import tiny_prior, tiny_top_context
 
 NUM_ROWS = 4
 LABELS = torch.tensor([0, 2, 1])

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from networks import Sampling, sample_codes, stream_columns
 from networks.codec.code_grid import flatten_codes
-from tests.networks.tiny import tiny_prior, tiny_top_context
+from tests.helpers.tiny_networks import tiny_prior, tiny_top_context
 
 NUM_DRAWS = 20_000
 GREEDY = Sampling(temperature=0)

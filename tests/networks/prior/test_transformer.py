@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from networks.prior.transformer import CausalTransformer, windowed_attention
-from tests.networks.tiny import strengthened
+from tests.helpers.tiny_networks import strengthened
 
 WIDTH, LENGTH = 16, 12
 

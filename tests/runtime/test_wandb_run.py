@@ -8,7 +8,7 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 import cli
-from callbacks.wandb_run import RUN_ID, fetch_artifact, has_wandb_account, keep_run_id
+from runtime.wandb_run import RUN_ID, fetch_artifact, has_wandb_account, keep_run_id
 from tests.conftest import TINY, working_folder
 
 

@@ -7,7 +7,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch import nn
 
 from lightning_modules import step_memory
-from lightning_modules.step_memory import (
+from runtime.memory import (
     GIB,
     MARGIN,
     MEASURED_BATCH_SIZES,
@@ -19,7 +19,7 @@ from lightning_modules.step_memory import (
     synthetic_batch,
     use_largest_batch,
 )
-from tests.lightning_modules.tiny import (
+from tests.helpers.tiny import (
     tiny_bottom,
     tiny_classifier,
     tiny_codes,

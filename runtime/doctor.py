@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
-from callbacks.session_time import KAGGLE, KAGGLE_HOURS, as_hours
-from lightning_modules.device_check import check_card
-from lightning_modules.precision import choose_precision, find_device
-from lightning_modules.step_memory import GIB, find_shortage, free_memory_gib, measure_memory, synthetic_batch
+from runtime.device_check import check_card
+from runtime.memory import GIB, find_shortage, free_memory_gib, measure_memory, synthetic_batch
+from runtime.precision import choose_precision, find_device
+from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 PACKAGES = ("torchvision", "torchaudio", "lightning", "wandb")

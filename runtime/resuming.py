@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_modules.checkpoint import read_checkpoint
-from lightning_modules.system import CHECKPOINT_KEY, System, check_equal
 from media.files import atomic_path
+from runtime.checkpoint import CHECKPOINT_KEY, check_equal, read_checkpoint
+from runtime.described import Described
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CONFIG_KEY = "config"
@@ -39,7 +39,7 @@ class ResumePoint:
     config: dict[str, Any]
     system: dict[str, Any]
 
-    def fits(self, system: System) -> bool:
+    def fits(self, system: Described) -> bool:
         """Whether it was written by such a system, with a network of these sizes."""
         here = system.describe()
         try:
@@ -87,7 +87,7 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
     return max(good, key=lambda point: point.step, default=None)
 
 
-def newest_resume_point(folder: Path, roots: list[str], system: System, cache_dir: str | None) -> ResumePoint | None:
+def newest_resume_point(folder: Path, roots: list[str], system: Described, cache_dir: str | None) -> ResumePoint | None:
     """Where a fit goes on: in its folder, or in earlier outputs where these are further; they are then copied here.
 
     In distributed training the first process copies, and does so before it starts the others.
@@ -122,7 +122,7 @@ def earlier_folders(folder: Path, roots: list[str]) -> Iterator[Path]:
                 yield Path(found)
 
 
-def find_earlier(folder: Path, roots: list[str], system: System) -> ResumePoint | None:
+def find_earlier(folder: Path, roots: list[str], system: Described) -> ResumePoint | None:
     """The checkpoint with the highest step of this system in earlier outputs; what does not fit is named."""
     points = []
     for candidate in earlier_folders(folder, roots):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from lightning_modules import load
-from lightning_modules.checkpoint import check_fit, fingerprint
-from tests.lightning_modules.tiny import (
+from runtime.checkpoint import check_fit, fingerprint
+from tests.helpers.tiny import (
     CLASSES,
     GEOMETRY,
     TinyData,

@@ -10,8 +10,8 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_modules.resuming import LAST, begin_anew, find_resume_point
 from media.files import atomic_path
+from runtime.resuming import LAST, begin_anew, find_resume_point
 
 RUN_ID = "wandb_id.txt"
 ARTIFACT_PREFIX = "wandb:"

@@ -7,7 +7,7 @@ import torch
 from benchmarks.gpt import GPT
 from benchmarks.measuring import Plan
 from tests.conftest import TINY
-from tests.networks.tiny import strengthened
+from tests.helpers.tiny_networks import strengthened
 
 
 def tiny_plan(**options: Any) -> Plan:

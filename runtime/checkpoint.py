@@ -7,11 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.system import CHECKPOINT_KEY, System
-from networks import build
+from runtime.described import build
+
+CHECKPOINT_KEY = "video2audio"
+CHANGEABLE = {
+    "dropout",
+    "bottom_dropout",
+    "activation_checkpointing",
+    "decay",
+    "revive_below",
+}  # leave the meaning of weights alone
 
 
-def load(path: str | Path, config: str | None = None) -> System:
+def load(path: str | Path, config: str | None = None) -> Any:
     """Any trained system from its checkpoint file alone, on the CPU and in evaluation mode.
 
     Args:
@@ -57,7 +65,7 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_fit(systems: dict[str, System], paths: dict[str, str]) -> None:
+def check_fit(systems: dict[str, Any], paths: dict[str, str]) -> None:
     """Check that four trained systems belong together.
 
     Args:
@@ -80,3 +88,18 @@ def check_fit(systems: dict[str, System], paths: dict[str, str]) -> None:
                     f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
                     f"in {paths[name]}. Fit the latter anew: python cli.py fit --fresh --config {name}.yaml"
                 )
+
+
+def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
+    """Raise a ValueError which names the first value that differs, as it is in the checkpoint and as it is here."""
+    if isinstance(in_checkpoint, dict) and isinstance(here, dict):
+        for key in sorted((in_checkpoint.keys() | here.keys()) - CHANGEABLE):
+            check_equal(f"{name}.{key}", in_checkpoint.get(key), here.get(key))
+    elif in_checkpoint != here:
+        why = (
+            " The VQ-VAE has been fitted again since, and its codes mean something else." if name == "codebooks" else ""
+        )
+        raise ValueError(
+            f"The checkpoint does not fit: {name} is {in_checkpoint!r} in it, and {here!r} here.{why} Change it "
+            "back, or begin this fit anew: the same command with --fresh."
+        )

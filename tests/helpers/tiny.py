@@ -9,10 +9,10 @@ from torch import nn
 from torch.utils.data import DataLoader, default_collate
 
 from lightning_modules import VQVAE, BottomPrior, Classifier, System, TopPrior
-from lightning_modules.checkpoint import fingerprint
 from media import Geometry
 from networks import VQVAE2, CodePrior, ResNet50, TopContext
-from tests.networks.tiny import strengthened
+from runtime.checkpoint import fingerprint
+from tests.helpers.tiny_networks import strengthened
 
 CLASSES = ["cat", "dog"]
 GEOMETRY = Geometry(sample_rate_hz=8000, n_fft=126, hop_samples=64, num_frames=32, bottom_stride=4, top_stride=8)

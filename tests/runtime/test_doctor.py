@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import doctor
-from callbacks.session_time import KAGGLE, KAGGLE_HOURS, as_hours
+from runtime import doctor
+from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 from tests.conftest import SYSTEMS, TINY, working_folder
-from tests.lightning_modules.tiny import tiny_codes, tiny_top, tiny_trainer
+from tests.helpers.tiny import tiny_codes, tiny_top, tiny_trainer
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightning_modules import VideoToAudio
-from tests.lightning_modules.tiny import CLASSES, GEOMETRY, fitted_vqvae, tiny_bottom, tiny_classifier, tiny_top
+from tests.helpers.tiny import CLASSES, GEOMETRY, fitted_vqvae, tiny_bottom, tiny_classifier, tiny_top
 
 RED, GREEN, GREY = (0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.5, 0.5, 0.5)
 SYSTEMS = {

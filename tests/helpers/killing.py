@@ -14,7 +14,7 @@ import torch
 
 TINY = Path(__file__).parent / "tiny"
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["cli", "tests.killing"])
+CONTEXT.set_forkserver_preload(["cli", "tests.helpers.killing"])
 TIMED = {"train/samples_per_second", "train/memory_gib"}  # figures of the machine, not of the training
 FIT_OPTIONS = {
     "vqvae": ["--trainer.max_steps", "9", "--trainer.val_check_interval", "8"],

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_modules.device_check import check_card, check_kernels
+from runtime.device_check import check_card, check_kernels
 
 WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_modules.precision import Device, choose_precision, find_device
+from runtime.precision import Device, choose_precision, find_device
 
 T4 = Device("cuda", "Tesla T4", has_bf16=False)
 A100 = Device("cuda", "NVIDIA A100", has_bf16=True)

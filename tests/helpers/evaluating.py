@@ -14,8 +14,8 @@ from metrics import (
     NearestNeighbourDistance,
     SpectralDistance,
 )
-from tests.lightning_modules.colours import composite
-from tests.lightning_modules.tiny import GEOMETRY, tiny_codes, tiny_photos, tiny_sounds
+from tests.helpers.colours import composite
+from tests.helpers.tiny import GEOMETRY, tiny_codes, tiny_photos, tiny_sounds
 
 NUM_SOUNDS = 12
 

@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule
 
 from callbacks import PredictionWriter
 from datamodules import VideoDataModule
-from tests.lightning_modules.tiny import tiny_trainer
+from tests.helpers.tiny import tiny_trainer
 
 
 @dataclass

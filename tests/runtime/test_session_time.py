@@ -1,7 +1,7 @@
 import pytest
 
 from callbacks import session_time
-from callbacks.session_time import KAGGLE, SessionTime, as_hours, machine_age_s
+from runtime.session_time import KAGGLE, SessionTime, as_hours, machine_age_s
 
 
 @pytest.fixture(autouse=True)

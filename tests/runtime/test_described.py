@@ -9,7 +9,7 @@ from torch import nn
 
 from media import Geometry
 from networks import Described, ResNet50, build
-from tests.networks.tiny import tiny_prior, tiny_top_context, tiny_vqvae
+from tests.helpers.tiny_networks import tiny_prior, tiny_top_context, tiny_vqvae
 
 
 @dataclass(frozen=True)

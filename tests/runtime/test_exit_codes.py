@@ -1,6 +1,6 @@
 import pytest
 
-from process_end import end_in_words
+from runtime.exit_codes import end_in_words
 
 
 def exit_code_of(main) -> object:

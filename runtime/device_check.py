@@ -4,7 +4,7 @@ import re
 
 import torch
 
-from lightning_modules.precision import find_device
+from runtime.precision import find_device
 
 
 def check_card(accelerator: str = "auto") -> None:

@@ -1,0 +1,1 @@
+"""What any run needs, whatever it trains: checkpoints, resuming, precision, memory, the machine."""
