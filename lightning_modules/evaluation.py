@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MODELS = ("vqvae", "top", "bottom", "classifier")
 NO_TAGGER = (
     "Whether the classes are heard was not measured, as there is no tagger. Install ai-edge-litert, get the two files "
-    "that metrics/yamnet.py names, and add --model.tagger metrics.YAMNet --model.tagger.path yamnet.tflite"
+    "that metrics/listeners/yamnet.py names, and add --model.tagger metrics.YAMNet --model.tagger.path yamnet.tflite"
 )
 NO_PHOTOS = "The classifier was not measured, as the root has no photos."
 

@@ -3,13 +3,13 @@
 from metrics.class_agreement import ClassAgreement
 from metrics.code_perplexity import CodePerplexity
 from metrics.code_usage import CodeUsage
-from metrics.embeddings import Embedding, MelStatistics
 from metrics.estimate import Estimate
 from metrics.frechet_distance import FrechetAudioDistance
 from metrics.kernel_distance import KernelAudioDistance
+from metrics.listeners.embeddings import Embedding, MelStatistics
+from metrics.listeners.yamnet import YAMNet
 from metrics.nearest_neighbours import NearestNeighbourDistance
 from metrics.spectral_distance import SpectralDistance
-from metrics.yamnet import YAMNet
 
 __all__ = [
     "ClassAgreement",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from metrics import YAMNet
-from metrics.yamnet import PATCH_SAMPLES, cut_into_patches
+from metrics.listeners.yamnet import PATCH_SAMPLES, cut_into_patches
 
 
 class FakeInterpreter:

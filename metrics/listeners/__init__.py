@@ -1,0 +1,1 @@
+"""Models that hear: sounds to embeddings and to scores of classes."""
