@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.measuring import quiet
 from datamodules import SpectrogramDataModule
-from datamodules.paired_root import list_classes
+from datamodules.files.data_root import list_classes
 from datamodules.sounds import padded
 from demo import LABELS
 from demo.sounds import synthesise

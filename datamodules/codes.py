@@ -10,10 +10,10 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.decoded_sounds import SoundFile, sound_files
-from datamodules.loading import SampleKey, sample_generator, sample_key
+from datamodules.files.data_root import list_classes
+from datamodules.files.decoded_sounds import SoundFile, sound_files
+from datamodules.files.loading import SampleKey, sample_generator, sample_key
 from datamodules.paired_module import PairedDataModule
-from datamodules.paired_root import list_classes
 from datamodules.sounds import Windows, padded
 from media.files import atomic_path
 from runtime.checkpoint import fingerprint, load

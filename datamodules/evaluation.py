@@ -11,10 +11,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from datamodules.decoded_sounds import SoundFile, sound_files
-from datamodules.paired_root import list_classes
+from datamodules.files.data_root import list_classes
+from datamodules.files.decoded_sounds import SoundFile, sound_files
+from datamodules.files.recordings import find_recordings, halves, leave_out_known
 from datamodules.photos import PhotoDataModule, Photos
-from datamodules.recordings import find_recordings, halves, leave_out_known
 from datamodules.sounds import TrainingCrops, Windows
 
 ROWS_OF_REAL_SOUNDS = ("real", "inverted", "reconstructed")

@@ -6,7 +6,7 @@ import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from datamodules.loading import evaluation_loader, training_loader
+from datamodules.files.loading import evaluation_loader, training_loader
 
 
 class PairedDataModule(LightningDataModule):

@@ -8,9 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from datamodules.loading import SampleKey, evaluation_loader, sample_generator, sample_key
-from datamodules.paired_module import PairedDataModule
-from datamodules.paired_root import (
+from datamodules.files.data_root import (
     check_num_classes,
     class_of,
     file_version,
@@ -22,7 +20,9 @@ from datamodules.paired_root import (
     report_unreadable,
     root_key,
 )
-from datamodules.split import decide_split
+from datamodules.files.loading import SampleKey, evaluation_loader, sample_generator, sample_key
+from datamodules.files.split import decide_split
+from datamodules.paired_module import PairedDataModule
 from media.files import atomic_path
 from media.video.photo_files import read_photo
 

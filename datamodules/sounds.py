@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.decoded_sounds import SoundFile, decode_sounds, sound_files
-from datamodules.loading import SampleKey, evaluation_loader, sample_generator, sample_key
+from datamodules.files.data_root import check_num_classes, list_classes
+from datamodules.files.decoded_sounds import SoundFile, decode_sounds, sound_files
+from datamodules.files.loading import SampleKey, evaluation_loader, sample_generator, sample_key
 from datamodules.paired_module import PairedDataModule
-from datamodules.paired_root import check_num_classes, list_classes
 from media import Geometry
 
 SILENCE_DB = -50.0  # a window this far below the loudest of its clip is nearly silent

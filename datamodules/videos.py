@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from datamodules.evaluation import EvaluationDataModule
-from datamodules.paired_root import natural_key
+from datamodules.files.data_root import natural_key
 from datamodules.photos import evaluation_transform
 from media.video.photo_files import PHOTO_SUFFIXES, read_photo
 from media.video.video_files import VIDEO_SUFFIXES, probe_video, read_frames

@@ -17,7 +17,7 @@ import soundfile
 from PIL import Image
 from rich.progress import track
 
-from datamodules.paired_root import Kind
+from datamodules.files.data_root import Kind
 from media.files import atomic_path
 from media.sound.sound_files import UnreadableSound
 from media.video.photo_files import read_photo

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from torch.utils.data import DataLoader
 
-from datamodules.decoded_sounds import sound_files
+from datamodules.files.decoded_sounds import sound_files
 from datamodules.sounds import Windows
 from lightning_modules import VQVAE, load
 from metrics.code_usage import unigram_entropy

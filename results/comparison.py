@@ -6,7 +6,7 @@ from pathlib import Path
 import soundfile
 from matplotlib.figure import Figure
 
-from datamodules.paired_root import natural_key
+from datamodules.files.data_root import natural_key
 from media.sound.geometry import Geometry
 from media.sound.spectrogram import spectrogram_of_file
 

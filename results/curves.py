@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from datamodules.paired_root import natural_key
+from datamodules.files.data_root import natural_key
 
 ORDER = ("vqvae", "top", "bottom", "classifier")
 FIGURES = ("perplexity", "accuracy", "mse", "loss")  # the first that was validated is shown

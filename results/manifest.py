@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from datamodules.decoded_sounds import sound_files
-from datamodules.paired_root import Kind, leave_out_unreadable, list_files
+from datamodules.files.data_root import Kind, leave_out_unreadable, list_files
+from datamodules.files.decoded_sounds import sound_files
+from datamodules.files.split import decide_split
 from datamodules.photos import unreadable_photos
-from datamodules.split import decide_split
 from media.files import atomic_path
 from media.sound.sound_files import read_sound
 from runtime.exit_codes import end_in_words

@@ -8,7 +8,7 @@ import torch
 
 from datamodules import BottomCodesDataModule, TopCodesDataModule
 from datamodules.codes import ShiftedWindows
-from datamodules.decoded_sounds import SoundFile, sound_files
+from datamodules.files.decoded_sounds import SoundFile, sound_files
 from datamodules.sounds import Windows
 from lightning_modules import VQVAE
 from tests.datamodules.conftest import RATE_HZ, tree, write_sound

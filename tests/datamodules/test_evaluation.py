@@ -153,7 +153,7 @@ def test_files_that_overlap_are_one_recording_and_in_one_half(root, cache_dir):
 
 def test_a_sound_that_overlaps_a_training_sound_is_not_held_out(root, cache_dir, monkeypatch):
     said = []
-    monkeypatch.setattr("datamodules.recordings.rank_zero_info", said.append)
+    monkeypatch.setattr("datamodules.files.recordings.rank_zero_info", said.append)
     overlapping(root, "dog/dog_1.wav", "dog/dog_2.wav")
     overlapping(root, "dog/dog_2.wav", "dog/dog_3.wav")
     jobs = jobs_of(root, cache_dir)

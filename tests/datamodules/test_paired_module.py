@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from datamodules import SpectrogramDataModule
-from datamodules.split import split_path
+from datamodules.files.split import split_path
 from media import Geometry
 from tests.datamodules.conftest import RATE_HZ, write_sound
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from datamodules import PhotoDataModule
-from datamodules.loading import SampleKey
+from datamodules.files.loading import SampleKey
 from datamodules.photos import evaluation_transform
 from tests.datamodules.conftest import tree
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from datamodules import SpectrogramDataModule
-from datamodules.decoded_sounds import SoundFile, sound_files
-from datamodules.loading import SampleKey
+from datamodules.files.decoded_sounds import SoundFile, sound_files
+from datamodules.files.loading import SampleKey
 from datamodules.sounds import TrainingCrops, Windows
 from media import Geometry
 from tests.datamodules.conftest import RATE_HZ, tree, write_sound
@@ -143,7 +143,7 @@ def test_the_root_is_only_read_and_the_cache_is_read_back(sound_root, cache_dir,
     before = tree(root)
     module(root, cache_dir).prepare_data()
     data = module(root, cache_dir)
-    monkeypatch.setattr("datamodules.decoded_sounds.read_sound", lambda *_: pytest.fail("decoded twice"))
+    monkeypatch.setattr("datamodules.files.decoded_sounds.read_sound", lambda *_: pytest.fail("decoded twice"))
     data.setup("fit")
     assert tree(root) == before
     assert data.classes == ["cat", "dog"]

@@ -4,8 +4,8 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from datamodules.paired_root import natural_key
-from datamodules.split import PARTS, assign_split, decide_split, split_path
+from datamodules.files.data_root import natural_key
+from datamodules.files.split import PARTS, assign_split, decide_split, split_path
 
 
 def sounds(class_name: str, num: int, seed: int = 0) -> dict[str, float]:

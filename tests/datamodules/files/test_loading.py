@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import Dataset
 
-from datamodules.loading import (
+from datamodules.files.loading import (
     SampleKey,
     TrainingBatches,
     evaluation_loader,

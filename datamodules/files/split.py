@@ -5,7 +5,7 @@ from bisect import bisect_right
 from itertools import accumulate
 from pathlib import Path
 
-from datamodules.paired_root import Kind, class_of, natural_key, root_key
+from datamodules.files.data_root import Kind, class_of, natural_key, root_key
 from media.files import atomic_path
 
 PARTS = ("train", "val", "test")

@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from rich.progress import track
 from scipy.signal import correlate
 
-from datamodules.decoded_sounds import SoundFile
+from datamodules.files.decoded_sounds import SoundFile
 
 MIN_SHARED_SAMPLES = 4000  # a quarter of a second at 16 kHz
 SAME_ABOVE = 0.99  # correlation of the shared samples; it stands lossy coding, another gain and resampling

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.paired_root import (
+from datamodules.files.data_root import (
     check_num_classes,
     leave_out_unreadable,
     list_classes,

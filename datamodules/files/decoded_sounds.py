@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.paired_root import (
+from datamodules.files.data_root import (
     class_of,
     file_version,
     leave_out_unreadable,
@@ -14,7 +14,7 @@ from datamodules.paired_root import (
     read_each,
     root_key,
 )
-from datamodules.split import decide_split
+from datamodules.files.split import decide_split
 from media.files import atomic_path
 from media.sound.sound_files import read_sound
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.decoded_sounds import SoundFile
-from datamodules.recordings import find_recordings, halves, share_audio
+from datamodules.files.decoded_sounds import SoundFile
+from datamodules.files.recordings import find_recordings, halves, share_audio
 
 RECORDING = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
 OTHER = np.random.default_rng(1).normal(0, 0.1, 40_000).astype(np.float32)
@@ -54,7 +54,7 @@ def test_neighbours_are_joined_from_file_to_file_and_within_a_class(tmp_path):
 
 
 def test_of_long_files_the_ends_are_compared(tmp_path, monkeypatch):
-    monkeypatch.setattr("datamodules.recordings.MOST_SAMPLES", 12_000)
+    monkeypatch.setattr("datamodules.files.recordings.MOST_SAMPLES", 12_000)
     files = []
     for number, samples in enumerate([RECORDING[:30_000], RECORDING[20_000:]]):
         np.save(tmp_path / f"{number}.npy", samples)

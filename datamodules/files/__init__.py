@@ -1,0 +1,1 @@
+"""What lies below the data modules: the data root, its split, decoded sounds, recordings, loading."""
