@@ -24,6 +24,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from callbacks import BestCheckpoint, ConfigSaver, EvaluationWriter, MediaLogger, PredictionWriter, Session, SessionEnd
 from cli_arguments import find_configs, fit_command, short_error, with_overlays
 from lightning_modules import System
+from runtime import doctor
 from runtime.checkpoint_io import DurableCheckpointIO
 from runtime.device_check import check_card
 from runtime.exit_codes import end_in_words
@@ -100,6 +101,12 @@ class Video2AudioCLI(LightningCLI):
                 for name, value in vars(values).items():
                     if isinstance(value, str) and value.endswith(".ckpt"):
                         values[name] = find_checkpoint(value, self._earlier_outputs)
+
+    def instantiate_classes(self) -> None:
+        """Also tells a system those facts about its data that no file need be read for."""
+        super().instantiate_classes()
+        if isinstance(self.model, System) and hasattr(self.datamodule, "known_facts"):
+            self.model.facts |= self.datamodule.known_facts()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """With checkpoints that last."""
@@ -212,9 +219,7 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
     """
     typed = sys.argv[1:] if args is None else args
     if typed[:1] == ["doctor"]:
-        from runtime import doctor
-
-        sys.exit(doctor.main(typed[1:]))
+        sys.exit(doctor.main(typed[1:], build=lambda args: main(args, run=False)))
     if args is None:
         sys.argv[1:] = find_configs(sys.argv[1:])
     else:

@@ -21,9 +21,9 @@ from datamodules.videos import Clip
 from demo import LABELS
 from demo.photos import draw_photo
 from lightning_modules import VideoToAudio
-from lightning_modules.looking import look
-from lightning_modules.voice import Voice
 from networks.prior.incremental import Precision
+from pipelines.perception import look
+from pipelines.sound_generator import Voice
 
 FRAMES_PER_SECOND = 25
 FRAME_SIZE = 256

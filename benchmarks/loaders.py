@@ -56,8 +56,7 @@ def measure_loader(plan: Plan, system: str, folder: Path) -> list[Row]:
     if system == "vqvae":
         store(parts.model, parts.datamodule.facts(), checkpoint)
     loader = parts.datamodule.train_dataloader()
-    image_size = {"image_size": parts.datamodule.image_size} if system == "classifier" else {}
-    step = system_step(plan, parts.model, num, **image_size)
+    step = system_step(plan, parts.model, num)
     warm_up([step, lambda: num_loaded(loader)])
     contenders = {"loader": lambda: loaded_a_second(plan, loader), STEP: lambda: num / plan.seconds(step)}
     return rows(case_of(system), "samples/s", plan.interleaved(contenders), (STEP,))

@@ -15,7 +15,6 @@ from lightning_modules import VQVAE, System
 from media import Spectrogram
 from networks import CodePrior
 from networks import build as rebuild
-from runtime.memory import synthetic_batch
 
 BATCH_SIZES = {"vqvae": 8, "top": 4, "bottom": 1, "classifier": 8}
 
@@ -83,23 +82,20 @@ def training_step(
     return step
 
 
-def system_step(
-    plan: Plan, system: System, num_samples: int, dtype: torch.dtype | None = None, **batch_options: Any
-) -> Callable[[], None]:
+def system_step(plan: Plan, system: System, num_samples: int, dtype: torch.dtype | None = None) -> Callable[[], None]:
     """What a fit runs for each batch of so many samples, with the batch at hand.
 
     A VQ-VAE is given spectrograms instead of waveforms, for its baseline computes none.
     """
-    system.log_training = lambda loss, **figures: loss  # there is no trainer to log to
     if isinstance(system, VQVAE):
         batch = {"waveform": spectrograms(plan, system, num_samples)}
         system.spectrogram = nn.Identity()
     else:
-        batch = synthetic_batch(system, num_samples, **batch_options)
+        batch = system.example_batch(num_samples)
         batch = {name: values.to(plan.device) for name, values in batch.items()}
     system.to(plan.device)
     optimizer = torch.optim.AdamW(system.optimizer_groups(), lr=system.learning_rate)
-    return training_step(plan, system, optimizer, lambda: system.training_step(batch, 0), dtype)
+    return training_step(plan, system, optimizer, lambda: system.loss(batch)[0], dtype)
 
 
 def rates(plan: Plan, steps: dict[str, Callable[[], None]], num: int) -> dict[str, list[float]]:

@@ -12,7 +12,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.evaluation_tables import (
+from media.files import atomic_path
+from media.pictures import draw_grids, write_png
+from media.report.evaluation_page import EvaluationPage, ShownSound, Strip, write_evaluation_page
+from media.sound.spectrogram import spectrogram_of_file
+from pipelines.evaluation.rows import MEASURED_ROWS, ROWS, SoundStore
+from pipelines.evaluation.tables import (
     FIGURES,
     header,
     markdown,
@@ -23,11 +28,6 @@ from callbacks.evaluation_tables import (
     table,
     title_of,
 )
-from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, SoundStore
-from media.files import atomic_path
-from media.pictures import draw_grids, write_png
-from media.report.evaluation_page import EvaluationPage, ShownSound, Strip, write_evaluation_page
-from media.sound.spectrogram import spectrogram_of_file
 from runtime.precision import find_device
 
 NUM_PLAYERS = 12

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from callbacks.input_records import InputRecords
 from media.files import atomic_path
 from media.pictures import draw_grids, write_png
+from pipelines.input_records import InputRecords
 
 NUM_IN_OVERVIEW = 8
 NUM_ROWS_SHOWN = 20

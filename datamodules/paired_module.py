@@ -54,6 +54,10 @@ class PairedDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader:
         return self.test_dataloader()
 
+    def known_facts(self) -> dict[str, Any]:
+        """Those facts that are known before any file is read."""
+        return {}
+
     def facts(self) -> dict[str, Any]:
         """What a checkpoint must know of the data, as plain data."""
         return {"classes": self.classes, "split": self.split}

@@ -155,9 +155,13 @@ class PhotoDataModule(PairedDataModule):
         self.inputs = inputs
         self.predict_set: Photos | None = None
 
+    def known_facts(self) -> dict[str, Any]:
+        """The size of the images."""
+        return {"image_size": self.image_size}
+
     def facts(self) -> dict[str, Any]:
         """Classes, split and the size of the images."""
-        return super().facts() | {"image_size": self.image_size}
+        return super().facts() | self.known_facts()
 
     def prepare_data(self) -> None:
         if self.inputs is None:

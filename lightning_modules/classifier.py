@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
-from lightning_modules.predictions import LabelPrediction
 from lightning_modules.system import System
 from networks import ResNet50
+from pipelines.outputs import LabelPrediction
 
 
 class Classifier(System):
@@ -101,11 +101,17 @@ class Classifier(System):
                 if id(parameter) not in head:
                     parameter.grad = None
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """One batch of photos."""
+    def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy of one batch of photos."""
         logits = self.network(batch["image"]).float()
         loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.label_smoothing)
-        return self.log_training(loss, accuracy=(logits.argmax(1) == batch["label"]).float().mean())
+        return loss, {"accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
+
+    def example_batch(self, num_samples: int) -> dict[str, Tensor]:
+        """Photos of noise, all of the first class."""
+        size = self.facts.get("image_size", 224)
+        label = torch.zeros(num_samples, dtype=torch.long)
+        return {"image": torch.rand(num_samples, 3, size, size), "label": label}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Adds one batch of held-out photos."""

@@ -3,14 +3,15 @@
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.predictions import CodesPrediction, SoundPrediction
 from lightning_modules.system import System
 from metrics import CodePerplexity
 from networks import CodePrior, Sampling, sample_codes
 from networks.codec.code_grid import unflatten_codes
+from pipelines.outputs import CodesPrediction, SoundPrediction
 
 
 class Prior(System):
@@ -72,12 +73,21 @@ class Prior(System):
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """(codes to be modelled, top codes given or None), flattened."""
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """One batch of code windows."""
+    def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy of one batch of code windows."""
         codes, top_codes = self.sequences(batch)
         logits = self.network(codes, batch["label"], top_codes)
         loss = F.cross_entropy(logits.float().transpose(1, 2), codes)
-        return self.log_training(loss, perplexity=loss.detach().exp())
+        return loss, {"perplexity": loss.detach().exp()}
+
+    def example_batch(self, num_samples: int) -> dict[str, Tensor]:
+        """Random codes, all of the first class."""
+        network = self.network
+        length = network.num_rows * network.num_columns
+        batch = {f"{self.level}_codes": torch.randint(network.num_codes, (num_samples, length))}
+        if (context := network.top_context) is not None:
+            batch["top_codes"] = torch.randint(network.num_codes, (num_samples, length // context.scale**2))
+        return batch | {"label": torch.zeros(num_samples, dtype=torch.long)}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Adds one batch of held-out codes."""

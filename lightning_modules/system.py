@@ -134,6 +134,22 @@ class System(Described, LightningModule, ABC):
         )
 
     @abstractmethod
+    def loss(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss of a batch of training data, and further figures of it to be logged, by name."""
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        """Logs the loss, its figures and the learning rate."""
+        loss, figures = self.loss(batch)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict({f"train/{name}": value for name, value in figures.items()})
+        self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
+        return loss
+
+    @abstractmethod
+    def example_batch(self, num_samples: int) -> dict[str, torch.Tensor]:
+        """A batch of noise in the shapes of the training data, to measure memory, time and operations with."""
+
+    @abstractmethod
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Add one batch of held-out data to the metrics."""
 
@@ -163,10 +179,3 @@ class System(Described, LightningModule, ABC):
             self.log(f"{stage}/{name}", value, prog_bar=name in ("loss", "accuracy"), sync_dist=True)
         for metric in self.held_out[stage].values():
             metric.reset()
-
-    def log_training(self, loss: torch.Tensor, **figures: torch.Tensor) -> torch.Tensor:
-        """Log the loss, further figures and the learning rate of a training step; returns the loss."""
-        self.log("train/loss", loss, prog_bar=True)
-        self.log_dict({f"train/{name}": value for name, value in figures.items()})
-        self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
-        return loss

@@ -10,16 +10,16 @@ import soundfile
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_modules.evaluation import Evaluation, Tagger
-from lightning_modules.looking import Clip, Sight, look
-from lightning_modules.predictions import FailedPrediction
-from lightning_modules.scene_sound import SceneSound
-from lightning_modules.video_prediction import TemporaryFolder, VariantSound, VideoPrediction, timed
-from lightning_modules.voice import Voice
 from media.soundtrack.mixing import Mixing
 from media.video.scenes import Scene, find_scenes
 from metrics import Embedding, MelStatistics
 from networks import Sampling
+from pipelines.evaluation.figures import Evaluation, Tagger
+from pipelines.outputs import FailedPrediction
+from pipelines.perception import Clip, Sight, look
+from pipelines.scene_renderer import SceneSound
+from pipelines.sound_generator import Voice
+from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, timed
 from runtime.checkpoint import check_fit, fingerprint, load
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric, MeanSquaredError
 
-from lightning_modules.predictions import SoundPrediction
 from lightning_modules.system import System
 from media import Geometry, Spectrogram
 from media.sound.grain import add_grain
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
 from networks.codec.code_grid import flatten_codes, unflatten_codes
+from pipelines.outputs import SoundPrediction
 
 
 class VQVAE(System):
@@ -65,12 +65,16 @@ class VQVAE(System):
             bottom=CodeUsage(network.num_codes),
         )
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """One batch of waveforms (batch, samples)."""
+    def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of one batch of waveforms (batch, samples)."""
         spectrogram = self.spectrogram(batch["waveform"])
         output = self.network(spectrogram)
         loss, mse, commitment = self._losses(spectrogram, output)
-        return self.log_training(loss, mse=mse, commitment=commitment)
+        return loss, {"mse": mse, "commitment": commitment}
+
+    def example_batch(self, num_samples: int) -> dict[str, Tensor]:
+        """Waveforms of noise."""
+        return {"waveform": 0.1 * torch.randn(num_samples, self.geometry.window_samples)}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Adds one batch of held-out sounds."""

@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 from lightning_modules import System, load
 from runtime.exit_codes import end_in_words
-from runtime.memory import synthetic_batch
 from runtime.resuming import LAST, read_resume_point
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
@@ -48,7 +47,7 @@ def main(args: Sequence[str] | None = None) -> None:
         system, point = load(path), read_resume_point(path)
         batch_size = samples_a_step(point.config)
         num_weights = sum(parameter.numel() for parameter in system.network.parameters())
-        cost = sample_flops(system, point.config["data"]["init_args"].get("image_size", 224))
+        cost = sample_flops(system)
         whole = cost * batch_size * point.step
         total += whole
         figures = (num_weights, point.step, batch_size)
@@ -73,18 +72,17 @@ def samples_a_step(config: dict[str, Any]) -> int:
     return config["data"]["init_args"]["batch_size"] * config["trainer"]["accumulate_grad_batches"]
 
 
-def sample_flops(system: System, image_size: int = 224) -> float:
+def sample_flops(system: System) -> float:
     """Operations of the forward and backward pass for one sample, a multiplication and an addition counted as two.
 
     Attention is counted without regard to causality, and what is recomputed by activation checkpointing is counted too.
     """
     system.train().requires_grad_(True)
-    system.log_training = lambda loss, **figures: loss  # there is no trainer to log to
     num_samples = 2  # a batch norm needs two
-    batch = synthetic_batch(system, num_samples, image_size)
+    batch = system.example_batch(num_samples)
     counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU)
     with counter:
-        system.training_step(batch, 0).backward()
+        system.loss(batch)[0].backward()
     return counter.get_total_flops() / num_samples
 
 

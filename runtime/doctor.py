@@ -7,7 +7,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,7 +23,7 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from runtime.device_check import check_card
-from runtime.memory import GIB, find_shortage, free_memory_gib, measure_memory, synthetic_batch
+from runtime.memory import GIB, find_shortage, free_memory_gib, measure_memory
 from runtime.precision import choose_precision, find_device
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 
@@ -90,11 +90,12 @@ class StepClock(Callback):
             self._started_at = time.perf_counter()
 
 
-def main(args: list[str], max_steps: int = 50, max_seconds: float = 20.0) -> int:
+def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50, max_seconds: float = 20.0) -> int:
     """Prints the machine and a table of the four trainings.
 
     Args:
         args: the arguments after `doctor`.
+        build: makes model, datamodule and trainer from arguments, as `cli.main(…, run=False)` does.
         max_steps, max_seconds: see `StepClock`.
 
     Returns:
@@ -118,7 +119,7 @@ def main(args: list[str], max_steps: int = 50, max_seconds: float = 20.0) -> int
         console.print(f"Error: {error}")
         return 1
     with _quiet():
-        parts = {system: _build(system, options.config) for system in SYSTEMS}
+        parts = {system: build(_arguments(system, options.config)) for system in SYSTEMS}
         for line in dict.fromkeys(_precision_line(part.trainer) for part in parts.values()):
             console.print(line)
         findings = []
@@ -170,14 +171,12 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _build(system: str, overlays: list[str]) -> Any:
-    import cli  # which imports this module
-
+def _arguments(system: str, overlays: list[str]) -> list[str]:
     args = ["--config", f"{system}.yaml"]
     for overlay in overlays:
         args += ["--config", str(Path(overlay, f"{system}.yaml")) if Path(overlay).is_dir() else overlay]
     args += ["--model.weights", "null"] if system == "classifier" else []  # nothing is downloaded
-    return cli.main([*args, "--trainer.logger", "false"], run=False)
+    return [*args, "--trainer.logger", "false"]
 
 
 def _precision_line(trainer: Trainer) -> str:
@@ -188,17 +187,17 @@ def _precision_line(trainer: Trainer) -> str:
 def examine(system: str, parts: Any, max_steps: int, max_seconds: float) -> Finding:
     """Measures memory and time of the training step of a system, given as the object of `cli.main(…, run=False)`."""
     model, data, trainer = parts.model, parts.datamodule, parts.trainer
-    device, image_size = trainer.strategy.root_device, getattr(data, "image_size", 224)
+    device = trainer.strategy.root_device
     finding = Finding(system, data.batch_size, trainer.accumulate_grad_batches, trainer.max_steps)
     try:
-        need = measure_memory(model, device, trainer.precision_plugin, image_size)
+        need = measure_memory(model, device, trainer.precision_plugin)
         garbage_collection_cuda()
         finding.need_gib = need.gib(data.batch_size)
         if device.type == "cuda":
             card, free_gib = torch.cuda.get_device_name(device), free_memory_gib(device)
             finding.remark = find_shortage(need, data.batch_size, finding.num_accumulated, card, free_gib) or ""
         if not finding.remark:
-            batch = synthetic_batch(model, data.batch_size, image_size)
+            batch = model.example_batch(data.batch_size)
             clock = measure_step(model, batch, trainer, max_steps, max_seconds)
             finding.step_s, finding.remark = clock.step_s, clock.remark
     except RuntimeError as error:

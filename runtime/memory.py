@@ -19,12 +19,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from lightning_modules.classifier import Classifier
-from lightning_modules.prior import Prior
-from lightning_modules.system import System
-from lightning_modules.vqvae import VQVAE
-
-KNOWN_SYSTEMS = (VQVAE, Prior, Classifier)
 MEASURED_BATCH_SIZES = (2, 4)  # not 1: a batch norm needs two
 MARGIN = 1.1  # for what the allocator cannot use between its blocks
 GIB = 2**30
@@ -56,18 +50,18 @@ class MemoryNeed:
 def check_fit(system: Any, datamodule: LightningDataModule | None, trainer: Trainer) -> None:
     """Refuses a fit whose steps need more memory than is free on its CUDA device; on any other it does nothing.
 
-    Systems that no batch can be made up for pass, see `KNOWN_SYSTEMS`.
+    Systems without an `example_batch` pass.
 
     Raises:
         ValueError: with the line of `find_shortage`.
     """
     device = trainer.strategy.root_device
-    if device.type != "cuda" or not isinstance(system, KNOWN_SYSTEMS):
+    if device.type != "cuda" or not hasattr(system, "example_batch"):
         return
     batch_size, num_accumulated = datamodule.batch_size, trainer.accumulate_grad_batches
     card, name = torch.cuda.get_device_name(device), type(system).__name__
     try:
-        need = measure_memory(system, device, trainer.precision_plugin, getattr(datamodule, "image_size", 224))
+        need = measure_memory(system, device, trainer.precision_plugin)
     except RuntimeError as error:
         if not is_oom_error(error):
             raise
@@ -94,11 +88,11 @@ def use_largest_batch(system: Any, datamodule: LightningDataModule, trainer: Tra
     Raises:
         ValueError: where not even one sample fits, or for systems that no batch can be made up for.
     """
-    if not isinstance(system, KNOWN_SYSTEMS):
+    if not hasattr(system, "example_batch"):
         raise ValueError(f"The memory of {type(system).__name__} cannot be measured; set --data.batch_size yourself.")
     device, before = trainer.strategy.root_device, datamodule.batch_size
     num_samples = before * trainer.accumulate_grad_batches
-    need = measure_memory(system, device, trainer.precision_plugin, getattr(datamodule, "image_size", 224))
+    need = measure_memory(system, device, trainer.precision_plugin)
     garbage_collection_cuda()
     free_gib = free_memory_gib(device)
     largest = need.largest_batch_size(free_gib)
@@ -161,7 +155,7 @@ def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card:
     )
 
 
-def measure_memory(system: System, device: torch.device, precision: Precision, image_size: int = 224) -> MemoryNeed:
+def measure_memory(system: Any, device: torch.device, precision: Precision) -> MemoryNeed:
     """What a training step needs, from two small ones of a copy: the system and the random state are left alone.
 
     Forward and backward pass are run as in the fit, its precision included, at two batch sizes. On a CUDA device the
@@ -169,14 +163,12 @@ def measure_memory(system: System, device: torch.device, precision: Precision, i
     moments are added as if all were there at the peak: a little more than is needed.
 
     Args:
-        system: one of `KNOWN_SYSTEMS`.
+        system: has an `example_batch`.
         device: where to run.
         precision: `trainer.precision_plugin`.
-        image_size: pixels of a photo's sides, for a classifier.
     """
     name = type(system).__name__
     system = precision.convert_module(copy.deepcopy(system)).to(device).train()
-    system.log_training = lambda loss, **figures: loss  # there is no trainer to log to
     trained = [parameter for parameter in system.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.grad = torch.zeros_like(parameter)
@@ -186,12 +178,12 @@ def measure_memory(system: System, device: torch.device, precision: Precision, i
     def step(batch: dict[str, Any]) -> None:
         batch = precision.convert_input(move_data_to_device(batch, device))
         with precision.train_step_context():
-            loss = system.training_step(batch, 0)
+            loss, _ = system.loss(batch)
         loss.backward()
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-        batches = [synthetic_batch(system, size, image_size) for size in MEASURED_BATCH_SIZES]
+        batches = [system.example_batch(size) for size in MEASURED_BATCH_SIZES]
         first, second = (_peak_bytes(partial(step, batch), device) - before for batch in batches)
     sample_bytes = (second - first) / (MEASURED_BATCH_SIZES[1] - MEASURED_BATCH_SIZES[0])
     fixed_bytes = max(0.0, first - MEASURED_BATCH_SIZES[0] * sample_bytes) + state_bytes
@@ -231,24 +223,3 @@ class _LiveBytes(TorchDispatchMode):
     def _add(self, num_bytes: int) -> None:
         self.now += num_bytes
         self.peak = max(self.peak, self.now)
-
-
-def synthetic_batch(system: System, num_samples: int, image_size: int = 224) -> dict[str, Any]:
-    """A batch of the shapes that a system is trained on, of noise.
-
-    Args:
-        system: one of `KNOWN_SYSTEMS`.
-        num_samples: of the batch.
-        image_size: pixels of a photo's sides.
-    """
-    batch = {"label": torch.zeros(num_samples, dtype=torch.long)}
-    if isinstance(system, VQVAE):
-        return batch | {"waveform": 0.1 * torch.randn(num_samples, system.geometry.window_samples)}
-    if isinstance(system, Classifier):
-        return batch | {"image": torch.rand(num_samples, 3, image_size, image_size)}
-    network = system.network
-    length = network.num_rows * network.num_columns
-    batch[f"{system.level}_codes"] = torch.randint(network.num_codes, (num_samples, length))
-    if network.top_context is not None:
-        batch["top_codes"] = torch.randint(network.num_codes, (num_samples, length // network.top_context.scale**2))
-    return batch

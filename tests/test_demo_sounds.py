@@ -18,7 +18,7 @@ import cli
 from demo import LABELS
 from demo.sounds import synthesise
 from lightning_modules import load
-from lightning_modules.voice import Voice
+from pipelines.sound_generator import Voice
 
 PROJECT = Path(cli.__file__).parent
 CHECKPOINTS = PROJECT / "outputs" / "demo" / "checkpoints"

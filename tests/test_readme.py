@@ -77,7 +77,7 @@ def test_a_command_of_the_project_is_parsed(command: str) -> None:
 @pytest.mark.parametrize("command", DOCTOR_COMMANDS)
 def test_the_doctor_knows_the_options_that_it_is_asked_with(command: str) -> None:
     with pytest.raises(SystemExit, match="0"):
-        doctor.main([*shlex.split(command)[3:], "--help"])
+        doctor.main([*shlex.split(command)[3:], "--help"], build=None)
 
 
 def test_every_option_in_the_text_exists() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from callbacks import EvaluationWriter
 from demo.dataset import make_dataset
-from lightning_modules.evaluation_rows import MEASURED_ROWS, ROWS, RowSounds
+from pipelines.evaluation.rows import MEASURED_ROWS, ROWS, RowSounds
 from tests.conftest import run_cli
 from tests.helpers.evaluating import resample_little
 from tests.helpers.tiny import sound_data, tiny_trainer, tiny_vqvae

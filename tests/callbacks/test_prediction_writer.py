@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from callbacks import PredictionWriter, prediction_writer
-from lightning_modules.predictions import LabelPrediction, SoundPrediction
+from pipelines.outputs import LabelPrediction, SoundPrediction
 from tests.helpers.tiny import photo_data, tiny_classifier, tiny_trainer
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.callbacks.test_input_records import statuses
 from tests.conftest import PROJECT
+from tests.pipelines.test_input_records import statuses
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from lightning_modules.evaluation import Evaluation
 from metrics import (
     ClassAgreement,
     FrechetAudioDistance,
@@ -14,6 +13,7 @@ from metrics import (
     NearestNeighbourDistance,
     SpectralDistance,
 )
+from pipelines.evaluation.figures import Evaluation
 from tests.helpers.colours import composite
 from tests.helpers.tiny import GEOMETRY, tiny_codes, tiny_photos, tiny_sounds
 
@@ -52,13 +52,13 @@ def resample_little(monkeypatch) -> None:
         NearestNeighbourDistance,
         SpectralDistance,
     ):
-        monkeypatch.setattr(f"lightning_modules.evaluation.{metric.__name__}", partial(metric, num_resamples=30))
+        monkeypatch.setattr(f"pipelines.evaluation.figures.{metric.__name__}", partial(metric, num_resamples=30))
 
 
 def evaluation(monkeypatch, **options) -> Evaluation:
     """Of the tiny composite, whose checkpoints lie nowhere."""
     resample_little(monkeypatch)
-    monkeypatch.setattr("lightning_modules.evaluation.read_checkpoint", lambda path: {"global_step": 7})
+    monkeypatch.setattr("pipelines.evaluation.figures.read_checkpoint", lambda path: {"global_step": 7})
     return Evaluation(composite(**options))
 
 

@@ -89,7 +89,8 @@ def _run(folder: str, args: list[str], kill: Kill | None, file_limit_bytes: int 
 
 
 def arm(kill: Kill) -> None:
-    from lightning_modules import System, checkpoint_io
+    from lightning_modules import System
+    from runtime import checkpoint_io
 
     count = 0
 
@@ -112,7 +113,7 @@ def arm(kill: Kill) -> None:
     if kill.moment == "start":
         before(System, "setup")
     elif kill.moment == "step":
-        before(System, "log_training")
+        before(System, "training_step")
     elif kill.moment == "validation":
         before(System, "validation_step")
     elif kill.moment == "rename":

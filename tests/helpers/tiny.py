@@ -79,7 +79,9 @@ def tiny_bottom(dropout: float = 0.0, scale: int = 2, context_codes: int = NUM_C
 
 
 def tiny_classifier(weights: str | None = None, num_classes: int = 2, **options: Any) -> Classifier:
-    return Classifier(TinyResNet50(num_classes), weights, **options)
+    classifier = Classifier(TinyResNet50(num_classes), weights, **options)
+    classifier.facts = {"image_size": 32}
+    return classifier
 
 
 def tiny_sounds(num: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:

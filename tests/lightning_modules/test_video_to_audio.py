@@ -7,12 +7,12 @@ import soundfile
 import torch
 
 from lightning_modules import VideoToAudio
-from lightning_modules.predictions import FailedPrediction
-from lightning_modules.video_prediction import VideoPrediction
-from lightning_modules.voice import Voice
 from media.sound.events import CutCall
 from media.video.activity import Activity, ActivityMeter
 from media.video.scenes import Scene
+from pipelines.outputs import FailedPrediction
+from pipelines.sound_generator import Voice
+from pipelines.video_output import VideoPrediction
 from tests.helpers.colours import GREEN, GREY, RED, SYSTEMS, ColourClip, composite
 from tests.helpers.tiny import (
     CLASSES,

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.cli import LightningCLI
 
+import cli
 from runtime import doctor
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 from tests.conftest import SYSTEMS, TINY, working_folder
@@ -26,9 +28,13 @@ def findings(monkeypatch) -> list[doctor.Finding]:
     return found
 
 
+def build(args: list[str]) -> LightningCLI:
+    return cli.main(args, run=False)
+
+
 def run_doctor(folder: Path, *options: str) -> int:
     with working_folder(folder):
-        return doctor.main(["--config", str(TINY), *options], max_steps=2, max_seconds=30.0)
+        return doctor.main(["--config", str(TINY), *options], build, max_steps=2, max_seconds=30.0)
 
 
 def rows(output: str) -> dict[str, list[str]]:
@@ -163,6 +169,6 @@ def test_a_session_has_a_length(tmp_path, capsys):
 def test_a_folder_of_overlays_may_lie_anywhere(tmp_path):
     shutil.copytree(TINY, tmp_path / "mine")
     with working_folder(tmp_path):
-        built = doctor._build("classifier", ["mine"])
+        built = build(doctor._arguments("classifier", ["mine"]))
     assert built.datamodule.batch_size == 4
     assert built.model.weights is None

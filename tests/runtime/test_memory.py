@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch import nn
 
-from lightning_modules import step_memory
+from runtime import memory
 from runtime.memory import (
     GIB,
     MARGIN,
@@ -16,7 +16,6 @@ from runtime.memory import (
     find_shortage,
     free_memory_gib,
     measure_memory,
-    synthetic_batch,
     use_largest_batch,
 )
 from tests.helpers.tiny import (
@@ -35,23 +34,23 @@ NEED = MemoryNeed("BottomPrior", fixed_bytes=1 * GIB, sample_bytes=0.5 * GIB)
 
 
 @pytest.mark.parametrize(
-    ("make", "batch", "image_size"),
+    ("make", "batch"),
     [
-        (tiny_vqvae, tiny_sounds(4), 0),
-        (tiny_top, tiny_codes(4), 0),
-        (tiny_bottom, tiny_codes(4), 0),
-        (tiny_classifier, tiny_photos(4), 32),
+        (tiny_vqvae, tiny_sounds(4)),
+        (tiny_top, tiny_codes(4)),
+        (tiny_bottom, tiny_codes(4)),
+        (tiny_classifier, tiny_photos(4)),
     ],
 )
-def test_a_synthetic_batch_has_the_shapes_of_a_real_one(make, batch, image_size):
-    synthetic = synthetic_batch(make(), 4, image_size)
-    for name, values in synthetic.items():
+def test_an_example_batch_has_the_shapes_of_a_real_one(make, batch):
+    example = make().example_batch(4)
+    for name, values in example.items():
         assert (values.shape, values.dtype) == (batch[name].shape, batch[name].dtype), name
 
 
 def test_tensors_are_counted_while_they_are_alive():
     weight = torch.zeros(100)  # there before
-    with step_memory._LiveBytes() as live:
+    with memory._LiveBytes() as live:
         first = torch.zeros(1000)
         view = first.view(10, 100)
         view += weight
@@ -69,10 +68,10 @@ def test_tensors_are_counted_while_they_are_alive():
 def test_activations_are_what_the_backward_pass_waits_for():
     layers = nn.Sequential(*(nn.Linear(100, 100) for _ in range(4)))
     batch = torch.randn(1000, 100)
-    with step_memory._LiveBytes() as live, torch.no_grad():
+    with memory._LiveBytes() as live, torch.no_grad():
         layers(batch)
     assert live.peak == 2 * batch.nbytes
-    with step_memory._LiveBytes() as live:
+    with memory._LiveBytes() as live:
         layers(batch).sum().backward()
     assert 4 * batch.nbytes <= live.peak < 6 * batch.nbytes
 
@@ -81,9 +80,9 @@ def test_activations_are_what_the_backward_pass_waits_for():
 def test_the_line_through_two_small_batches_meets_a_larger_one(make, monkeypatch):
     torch.manual_seed(0)
     system = make()
-    need = measure_memory(system, CPU, Precision(), image_size=32)
-    monkeypatch.setattr(step_memory, "MEASURED_BATCH_SIZES", (16, 17))
-    larger = measure_memory(system, CPU, Precision(), image_size=32)
+    need = measure_memory(system, CPU, Precision())
+    monkeypatch.setattr(memory, "MEASURED_BATCH_SIZES", (16, 17))
+    larger = measure_memory(system, CPU, Precision())
     assert need.name == type(system).__name__
     assert need.gib(16) == pytest.approx(larger.gib(16), rel=0.05)
     weight_bytes = sum(parameter.nbytes for parameter in system.parameters())
@@ -107,12 +106,11 @@ def test_measuring_leaves_no_trace():
     for make in MAKERS:
         system = make().eval()
         state, random_state = copy.deepcopy(system.state_dict()), torch.get_rng_state()
-        measure_memory(system, CPU, Precision(), image_size=32)
+        measure_memory(system, CPU, Precision())
         assert torch.equal(torch.get_rng_state(), random_state)
         assert all(torch.equal(value, state[name]) for name, value in system.state_dict().items())
         assert all(parameter.grad is None for parameter in system.parameters())
         assert not system.training
-        assert "log_training" not in vars(system)
 
 
 def test_what_fits_passes():
@@ -143,7 +141,7 @@ def fit_on_cuda(monkeypatch, measured: MemoryNeed | Exception, batch_size: int =
             raise measured
         return measured
 
-    monkeypatch.setattr(step_memory, "measure_memory", measure)
+    monkeypatch.setattr(memory, "measure_memory", measure)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4.6 * GIB, 16 * GIB))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     strategy = SimpleNamespace(root_device=CUDA)
@@ -173,8 +171,8 @@ def test_neither_unknown_systems_nor_cpus_are_measured(monkeypatch):
 
 def largest_batch_on(monkeypatch, free_gib: float, interval: float | None = 500) -> tuple[SimpleNamespace, ...]:
     """Data and trainer of 8 × 3 samples a step, after the largest batch was chosen on a CPU with so much memory."""
-    monkeypatch.setattr(step_memory, "measure_memory", lambda *args: NEED)
-    monkeypatch.setattr(step_memory, "free_memory_gib", lambda device: free_gib)
+    monkeypatch.setattr(memory, "measure_memory", lambda *args: NEED)
+    monkeypatch.setattr(memory, "free_memory_gib", lambda device: free_gib)
     data = SimpleNamespace(batch_size=8)
     strategy = SimpleNamespace(root_device=CPU)
     trainer = SimpleNamespace(
@@ -216,8 +214,8 @@ def test_on_a_gpu_the_line_meets_a_larger_batch_as_well(make, monkeypatch):
     system = make()
     random_state = torch.cuda.get_rng_state()
     precision = MixedPrecision("bf16-mixed", "cuda")
-    need = measure_memory(system, torch.device("cuda", 0), precision, image_size=32)
+    need = measure_memory(system, torch.device("cuda", 0), precision)
     assert torch.equal(torch.cuda.get_rng_state(), random_state)
-    monkeypatch.setattr(step_memory, "MEASURED_BATCH_SIZES", (64, 65))
-    larger = measure_memory(system, torch.device("cuda", 0), precision, image_size=32)
+    monkeypatch.setattr(memory, "MEASURED_BATCH_SIZES", (64, 65))
+    larger = measure_memory(system, torch.device("cuda", 0), precision)
     assert need.gib(64) == pytest.approx(larger.gib(64), rel=0.15)

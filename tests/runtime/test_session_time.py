@@ -1,6 +1,6 @@
 import pytest
 
-from callbacks import session_time
+from runtime import session_time
 from runtime.session_time import KAGGLE, SessionTime, as_hours, machine_age_s
 
 

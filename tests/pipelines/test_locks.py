@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from callbacks.claims import claim, release
+from pipelines.locks import claim, release
 from tests.conftest import PROJECT
 
 CLAIM_AND_STAY = (
@@ -16,7 +16,7 @@ CLAIM_AND_STAY = (
 
 def other_process(file) -> subprocess.Popen:
     """One that claims a file, prints what came of it and lives on until its input is closed."""
-    command = [sys.executable, "-c", CLAIM_AND_STAY, str(PROJECT / "callbacks/claims.py"), str(file)]
+    command = [sys.executable, "-c", CLAIM_AND_STAY, str(PROJECT / "pipelines/locks.py"), str(file)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

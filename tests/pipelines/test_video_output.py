@@ -8,12 +8,12 @@ import pytest
 import soundfile
 from PIL import Image
 
-from lightning_modules.looking import Sight
-from lightning_modules.video_prediction import TemporaryFolder, VariantSound, VideoPrediction, in_words, timed
 from media.soundtrack.mixing import Mixing
 from media.video.activity import Activity
 from media.video.photo_files import read_photo
 from media.video.video_files import probe_video
+from pipelines.perception import Sight
+from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, in_words, timed
 from tests.helpers.tiny import GEOMETRY
 
 RATE, DURATION_S = GEOMETRY.sample_rate_hz, 2.0

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules.looking import look, region_of_frame
 from media.video.activity import ActivityMeter
+from pipelines.perception import look, region_of_frame
 
 
 class Clip:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules.evaluation import NO_PHOTOS, NO_TAGGER
-from lightning_modules.evaluation_rows import ROWS, SoundStore
-from lightning_modules.voice import Voice
 from metrics import MelStatistics
+from pipelines.evaluation.figures import NO_PHOTOS, NO_TAGGER
+from pipelines.evaluation.rows import ROWS, SoundStore
+from pipelines.sound_generator import Voice
 from tests.helpers.colours import SYSTEMS
 from tests.helpers.evaluating import NUM_SOUNDS, evaluated, evaluation, half
 from tests.helpers.tiny import GEOMETRY, tiny_classifier
@@ -144,5 +144,5 @@ def test_with_kept_sounds_the_figures_are_the_same_and_no_model_is_asked(monkeyp
     first, again = evaluation(monkeypatch), evaluation(monkeypatch)
     first.store, again.store = (SoundStore(tmp_path, GEOMETRY.sample_rate_hz) for _ in range(2))
     results = evaluated(first)
-    monkeypatch.setattr("lightning_modules.evaluation_rows.RowSounds.make", None)
+    monkeypatch.setattr("pipelines.evaluation.rows.RowSounds.make", None)
     assert evaluated(again) == results

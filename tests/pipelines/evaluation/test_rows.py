@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import torch
 
-from lightning_modules.evaluation_rows import ABOUT_VIDEOS, ROWS, RowSounds, SoundStore, made_with
+from pipelines.evaluation.rows import ABOUT_VIDEOS, ROWS, RowSounds, SoundStore, made_with
 from tests.helpers.colours import composite
 from tests.helpers.tiny import GEOMETRY, tiny_sounds
 
@@ -93,7 +93,7 @@ def test_a_row_depends_on_its_own_settings_and_models_alone():
 def test_the_sounds_depend_on_the_program(monkeypatch):
     settings, marks = composite().settings(), dict.fromkeys(("vqvae", "top", "bottom"), "0123")
     before = made_with("inverted", settings, marks)
-    monkeypatch.setattr("lightning_modules.evaluation_rows.MAKERS", ("networks/*.py",))
+    monkeypatch.setattr("pipelines.evaluation.rows.MAKERS", ("networks/*.py",))
     assert made_with("inverted", settings, marks)["program"] != before["program"]
     assert made_with("real", settings, marks) == {}
 
@@ -145,7 +145,7 @@ def test_a_sound_that_cannot_be_read_is_made_anew(tmp_path, damage):
 
 def test_where_it_does_not_fit_it_is_made_anew_and_that_is_said(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("lightning_modules.evaluation_rows.rank_zero_info", said.append)
+    monkeypatch.setattr("pipelines.evaluation.rows.rank_zero_info", said.append)
     ask(tmp_path, Maker(), {"checkpoints": {"top": "0123"}})
     ask(tmp_path, Maker(), {"checkpoints": {"top": "0123"}}, numbers=(2, 3))
     assert said == []

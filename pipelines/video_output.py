@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_modules.looking import Sight
 from media.pictures import draw_film, write_png
 from media.report import Report, ReportVariant, write_report
 from media.sound.geometry import Geometry
@@ -20,6 +19,7 @@ from media.soundtrack.mux import mux_sound, output_suffix
 from media.soundtrack.streams import write_sound, write_stem
 from media.video.animation import encode_picture
 from media.video.video_files import VideoInfo, probe_video
+from pipelines.perception import Sight
 
 NUM_FRAMES_SHOWN = 8
 

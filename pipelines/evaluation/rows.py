@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from lightning_modules.voice import Voice, row_seed
 from media.files import atomic_path
 from networks import sample_codes
+from pipelines.sound_generator import Voice, row_seed
 from runtime.resuming import changes
 
 ROWS = {

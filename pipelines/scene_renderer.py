@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_modules.voice import Voice
 from media.sound.ambience import Ambience
 from media.sound.events import CutCall
 from media.soundtrack.arranging import arranged, leave_time, plan_calls
 from media.video.activity import Activity
 from media.video.scenes import Scene
+from pipelines.sound_generator import Voice
 
 AMBIENCE, CALLS = 1, 2  # sources of chance beside the scenes' own
 

@@ -5,7 +5,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from lightning_modules.predictions import CodesPrediction, FailedPrediction, LabelPrediction, SoundPrediction
+from pipelines.outputs import CodesPrediction, FailedPrediction, LabelPrediction, SoundPrediction
 
 TONE = 0.5 * torch.sin(torch.arange(8000) * 2 * torch.pi * 440 / 8000)
 GRID = torch.linspace(-1, 1, 64 * 32).view(64, 32)

@@ -4,24 +4,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from lightning_modules.evaluation_rows import (
-    ABOUT_VIDEOS,
-    MEASURED_ROWS,
-    PAIRED_ROWS,
-    ROWS,
-    RowSounds,
-    SoundJob,
-    SoundStore,
-    made_with,
-)
-from lightning_modules.system import System
 from media import Geometry
 from media.sound.sound_files import resampled
 from metrics import (
@@ -32,10 +21,17 @@ from metrics import (
     NearestNeighbourDistance,
     SpectralDistance,
 )
+from pipelines.evaluation.rows import (
+    ABOUT_VIDEOS,
+    MEASURED_ROWS,
+    PAIRED_ROWS,
+    ROWS,
+    RowSounds,
+    SoundJob,
+    SoundStore,
+    made_with,
+)
 from runtime.checkpoint import read_checkpoint
-
-if TYPE_CHECKING:
-    from lightning_modules.video_to_audio import VideoToAudio
 
 MODELS = ("vqvae", "top", "bottom", "classifier")
 NO_TAGGER = (
@@ -73,7 +69,7 @@ class Evaluation:
         results: all figures as plain data, once they are computed.
     """
 
-    def __init__(self, model: "VideoToAudio") -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         self.sounds = RowSounds(model.make_voice(), model.seed)
         self._settings = {name: value for name, value in model.settings().items() if name not in ABOUT_VIDEOS}
@@ -194,7 +190,7 @@ class Evaluation:
         return figures
 
 
-def figures_of_model(system: System, path: str, geometry: Geometry, is_measured: bool) -> dict[str, float | None]:
+def figures_of_model(system: Any, path: str, geometry: Geometry, is_measured: bool) -> dict[str, float | None]:
     """Size, length of the fit and figures on test data of one of the four models.
 
     Args:

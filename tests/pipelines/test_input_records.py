@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from callbacks.claims import release
-from callbacks.input_records import InputRecords
+from pipelines.input_records import InputRecords
+from pipelines.locks import release
 from tests.helpers.copying import Copied, copy
 
 

@@ -3,10 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lightning_modules.scene_sound import SceneSound
 from media.sound.events import CutCall
 from media.video.activity import Activity
 from media.video.scenes import Scene
+from pipelines.scene_renderer import SceneSound
 
 RATE_HZ, NUM_SAMPLES = 1000, 2000
 RUNNING_ON, CALL = 0.25, 0.5

@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from callbacks.evaluation_tables import FIGURES, header, markdown, model_figures, number, remarks, show, table
-from lightning_modules.evaluation_rows import MEASURED_ROWS
+from pipelines.evaluation.rows import MEASURED_ROWS
+from pipelines.evaluation.tables import FIGURES, header, markdown, model_figures, number, remarks, show, table
 
 
 def figure(value: float | None, remark: str = "") -> dict:

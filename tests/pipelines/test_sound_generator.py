@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from lightning_modules import voice as voice_module
-from lightning_modules.voice import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
 from media.sound.events import CallPool
 from networks import Sampling, choosing
+from pipelines import sound_generator as voice_module
+from pipelines.sound_generator import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
 from tests.helpers.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
 
 SYSTEMS = fitted_vqvae(), tiny_top().eval(), tiny_bottom().eval()

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import av
 import soundfile
 
-from callbacks.claims import claim, release
 from media.files import atomic_path
 from media.soundtrack.mux import CONTAINERS
+from pipelines.locks import claim, release
 from runtime.resuming import changes
 
 SAVING_ERRORS = (ValueError, OSError, av.FFmpegError, soundfile.SoundFileError)  # not those of a memory that is full
@@ -33,7 +33,7 @@ class InputRecords:
 
     `records/<stem>-<number>.json` below the output folder tells of an input its size, time, settings and outputs with
     their sizes: an output of another size was changed by somebody, and is not replaced without being asked. While
-    a process works on it, there is a `….claim`, see `callbacks.claims`. Outputs are made in a folder `….partial`, and
+    a process works on it, there is a `….claim`, see `pipelines.locks`. Outputs are made in a folder `….partial`, and
     are put in place when all of the input's are there.
 
     Args:

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.classifier import Classifier
 from media.video.activity import Activity, ActivityMeter
 
 NUM_LOOKS_AT_ONCE = 8
@@ -51,7 +50,7 @@ class Sight:
 
 
 @torch.inference_mode()
-def look(clip: Clip, classifier: Classifier, looks_per_second: float) -> Sight:
+def look(clip: Clip, classifier: Any, looks_per_second: float) -> Sight:
     """Classifies some frames of a clip, and follows what moves where the likeliest class is seen in all of them.
 
     Args:

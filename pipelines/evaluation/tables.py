@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lightning_modules.evaluation_rows import MEASURED_ROWS
+from pipelines.evaluation.rows import MEASURED_ROWS
 
 Cell = tuple[str, str]  # a value and its interval
 NOTHING = "–"

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import islice, tee
+from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from lightning_modules.prior import BottomPrior, TopPrior
-from lightning_modules.vqvae import VQVAE
 from media.sound.events import CallPool, CutCall
 from networks import Sampling, stream_columns
 from networks.prior.best_of_n import stream_best_columns
@@ -34,9 +33,9 @@ class Voice:
 
     def __init__(
         self,
-        vqvae: VQVAE,
-        top: TopPrior,
-        bottom: BottomPrior,
+        vqvae: Any,
+        top: Any,
+        bottom: Any,
         sampling: Sampling,
         num_iterations: int,
         num_candidates: int = 1,

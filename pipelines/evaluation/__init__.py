@@ -1,0 +1,1 @@
+"""Real and generated sounds side by side: jobs, rows, kept sounds, figures, tables."""
