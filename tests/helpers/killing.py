@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-TINY = Path(__file__).parent / "tiny"
+TINY = Path(__file__).parents[1] / "tiny"
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["cli", "tests.helpers.killing"])
 TIMED = {"train/samples_per_second", "train/memory_gib"}  # figures of the machine, not of the training

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from media.sound.events import CallPool
-from networks import Sampling, choosing
+from networks import Sampling
+from networks.prior import best_of_n as choosing
 from pipelines import sound_generator as voice_module
 from pipelines.sound_generator import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
 from tests.helpers.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
