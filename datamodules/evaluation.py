@@ -3,12 +3,10 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datamodules.files.data_root import list_classes
@@ -16,46 +14,13 @@ from datamodules.files.decoded_sounds import SoundFile, sound_files
 from datamodules.files.recordings import find_recordings, halves, leave_out_known
 from datamodules.photos import PhotoDataModule, Photos
 from datamodules.sounds import TrainingCrops, Windows
+from pipelines.evaluation.jobs import FigureJob, SoundJob
 
 ROWS_OF_REAL_SOUNDS = ("real", "inverted", "reconstructed")
 MAX_SOUNDS_OF_A_WINDOW = 4
 STEPS_A_WINDOW = 4  # from one known window to the next
 CROPS_TO_CHOOSE_FROM = 4  # of which a loud one is taken for a copy, as in training
 LARGEST_MODEL_BATCH = 8  # a prior looks at all codes of a window at once, which takes more memory than drawing them
-
-
-@dataclass  # not frozen: Lightning moves batches to the device field by field
-class SoundJob:
-    """Some sounds of one class for one row of the table.
-
-    Attributes:
-        row: `known`, `reference` and `training` are only listened to; all but the first two are rows of the table.
-        label: of the class.
-        numbers: of the sounds, in their row and class.
-        groups: the recording that each is cut from; of generated sounds a name of its own.
-        source: changes where the real sounds behind this row and class change.
-        waveform: float32 (batch, window_samples), the real sounds; None where everything is generated.
-    """
-
-    row: str
-    label: int
-    numbers: list[int]
-    groups: list[str]
-    source: str
-    waveform: Tensor | None
-
-
-@dataclass  # not frozen: Lightning moves batches to the device field by field
-class FigureJob:
-    """A batch of held-out data on which models are measured alone.
-
-    Attributes:
-        kind: `sounds` or `photos`.
-        batch: as the data modules of the models give it.
-    """
-
-    kind: str
-    batch: dict[str, Any]
 
 
 class EvaluationDataModule(LightningDataModule):

@@ -21,13 +21,13 @@ from metrics import (
     NearestNeighbourDistance,
     SpectralDistance,
 )
+from pipelines.evaluation.jobs import FigureJob, SoundJob
 from pipelines.evaluation.rows import (
     ABOUT_VIDEOS,
     MEASURED_ROWS,
     PAIRED_ROWS,
     ROWS,
     RowSounds,
-    SoundJob,
     SoundStore,
     made_with,
 )
@@ -81,9 +81,9 @@ class Evaluation:
         if model.tagger is not None:
             ClassAgreement(model.tagger.class_names, model.classes, model.words)  # what does not fit is told of now
 
-    def add(self, job: Any) -> None:
+    def add(self, job: SoundJob | FigureJob) -> None:
         """Works on one job: makes its sounds, or reads those made before, and listens to them."""
-        if hasattr(job, "kind"):
+        if isinstance(job, FigureJob):
             self._measure_models(job.kind, job.batch)
             return
         if job.row in ROWS and (job.row, job.label) not in self._heard:

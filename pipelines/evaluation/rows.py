@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from media.files import atomic_path
 from networks import sample_codes
+from pipelines.evaluation.jobs import SoundJob
 from pipelines.sound_generator import Voice, row_seed
 from runtime.resuming import changes
 
@@ -67,17 +68,6 @@ MAKERS = (
     *(f"lightning_modules/{name}.py" for name in ("voice", "vqvae", Path(__file__).stem)),
 )
 SETTINGS_FILE = "made_with.json"
-
-
-class SoundJob(Protocol):
-    """Some sounds of one class for one row; `waveform` (batch, samples) are the real ones they begin with, if any."""
-
-    row: str
-    label: int
-    numbers: list[int]
-    groups: list[str]
-    source: str
-    waveform: Tensor | None
 
 
 class RowSounds:

@@ -9,8 +9,8 @@ import soundfile
 import torch
 
 from datamodules import VideoDataModule
-from datamodules.evaluation import FigureJob, SoundJob
 from media import Geometry
+from pipelines.evaluation.jobs import FigureJob, SoundJob
 
 GEOMETRY = Geometry(sample_rate_hz=8000, n_fft=126, hop_samples=64, num_frames=32, bottom_stride=4, top_stride=8)
 PARTS = ("train", "train", "val", "test", "test", "test", "test")

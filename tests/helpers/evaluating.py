@@ -1,7 +1,6 @@
 """An evaluation without models that take time: jobs of real sounds, and a voice that knows sounds by heart."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from metrics import (
     SpectralDistance,
 )
 from pipelines.evaluation.figures import Evaluation
+from pipelines.evaluation.jobs import FigureJob, SoundJob
 from tests.helpers.colours import composite
 from tests.helpers.tiny import GEOMETRY, tiny_codes, tiny_photos, tiny_sounds
 
@@ -30,12 +30,10 @@ def real_sounds(seed: int) -> torch.Tensor:
     return torch.from_numpy(coloured.astype(np.float32))
 
 
-def job(row: str, label: int, waveform: torch.Tensor | None, source: str = "") -> SimpleNamespace:
+def job(row: str, label: int, waveform: torch.Tensor | None, source: str = "") -> SoundJob:
     """All sounds of a row and class in one job, each cut from a recording of its own."""
     groups = [f"{row} {label} {number}" for number in range(NUM_SOUNDS)]
-    return SimpleNamespace(
-        row=row, label=label, numbers=list(range(NUM_SOUNDS)), groups=groups, source=source, waveform=waveform
-    )
+    return SoundJob(row, label, list(range(NUM_SOUNDS)), groups, source, waveform)
 
 
 def half(part: int, label: int) -> torch.Tensor:
@@ -65,7 +63,7 @@ def evaluation(monkeypatch, **options) -> Evaluation:
 @torch.inference_mode()
 def evaluated(evaluation: Evaluation, has_photos: bool = True) -> dict:
     """The results of all rows."""
-    evaluation.add(SimpleNamespace(kind="sounds", batch=tiny_sounds() | tiny_codes()))
+    evaluation.add(FigureJob("sounds", tiny_sounds() | tiny_codes()))
     for label in range(2):
         evaluation.add(job("known", label, half(0, label)))
         evaluation.add(job("reference", label, half(1, label)))
@@ -75,5 +73,5 @@ def evaluated(evaluation: Evaluation, has_photos: bool = True) -> dict:
         evaluation.add(job("copied", label, half(0, label)))
         evaluation.add(job("training", label, half(0, label)))
     if has_photos:
-        evaluation.add(SimpleNamespace(kind="photos", batch=tiny_photos()))
+        evaluation.add(FigureJob("photos", tiny_photos()))
     return evaluation.compute()

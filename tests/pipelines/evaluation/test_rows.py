@@ -1,11 +1,11 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from pipelines.evaluation.jobs import SoundJob
 from pipelines.evaluation.rows import ABOUT_VIDEOS, ROWS, RowSounds, SoundStore, made_with
 from tests.helpers.colours import composite
 from tests.helpers.tiny import GEOMETRY, tiny_sounds
@@ -14,8 +14,8 @@ RATE = GEOMETRY.sample_rate_hz
 WAVEFORM = tiny_sounds()["waveform"][:3] / 2
 
 
-def job(row: str, numbers: list[int], label: int = 0, waveform: torch.Tensor | None = WAVEFORM):
-    return SimpleNamespace(row=row, label=label, numbers=numbers, waveform=waveform)
+def job(row: str, numbers: list[int], label: int = 0, waveform: torch.Tensor | None = WAVEFORM) -> SoundJob:
+    return SoundJob(row, label, numbers, [], "", waveform)
 
 
 @torch.inference_mode()
