@@ -30,10 +30,10 @@ class VideoToAudio(LightningModule):
 
     Why a LightningModule: `predict` then brings devices, precision and progress; it is never trained.
 
-    With `sync: activity` single calls are cut out of generated sound and placed where something sudden happens; a scene
-    in which nothing does, or whose sound has no calls, has sound without a pause, as with `sync: none`. Where no class
-    passes the threshold there is silence, or ambience. Memory does not grow with the length of a video: sound goes
-    piece by piece into a file.
+    With `sync: activity` single events are cut out of generated sound and placed where something sudden happens. A
+    scene in which nothing does, or whose sound has no events, has sound without a pause, as with `sync: none`. If no
+    class passes the threshold there is silence, or ambience. Memory does not grow with the length of a video: sound
+    goes piece by piece into a file.
 
     Args:
         vqvae, top, bottom, classifier: paths of the four checkpoints.
@@ -45,7 +45,7 @@ class VideoToAudio(LightningModule):
             class.
         grain: how much of the unevenness that a decoded spectrogram lacks is put back, as its VQ-VAE's validation error
             tells; 1 for all, 0 for none.
-        sync: `activity` places calls where something happens, `none` lets the sound run on.
+        sync: `activity` places events where something happens, `none` lets the sound run on.
         classes: names of the classes that may be heard; None for all that the models know.
         threshold: a class must be at least this probable on average, else there is silence.
         ambience_db: level of quiet noise where nothing known is seen, relative to full scale before loudness is
@@ -242,7 +242,7 @@ class VideoToAudio(LightningModule):
                 start, end = round(scene.start_s * rate), round(min(scene.end_s, duration_s) * rate)
                 for variant, samples in sound.pieces(number, scene, start, end - start):
                     stems[variant].write(samples)
-        return [VariantSound(seed, path, calls) for seed, path, calls in zip(seeds, paths, sound.placed_s, strict=True)]
+        return [VariantSound(*variant) for variant in zip(seeds, paths, sound.placed_s, strict=True)]
 
     def _describe(self, name: str, scene: Scene) -> str:
         span = f"{name}: {scene.start_s:.2f} to {scene.end_s:.2f} s"

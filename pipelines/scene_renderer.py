@@ -6,13 +6,13 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from media.sound.ambience import Ambience
-from media.sound.events import CutCall
-from media.soundtrack.arranging import arranged, leave_time, plan_calls
+from media.sound.events import Event
+from media.soundtrack.arranging import arrange, leave_time, plan_events
 from media.video.activity import Activity
 from media.video.scenes import Scene
 from pipelines.sound_generator import Voice
 
-AMBIENCE, CALLS = 1, 2  # sources of chance beside the scenes' own
+AMBIENCE, EVENTS = 1, 2  # sources of chance beside the scenes' own
 
 
 class SceneSound:
@@ -21,12 +21,12 @@ class SceneSound:
     Args:
         voice: makes the sound.
         seeds: of the variants.
-        activity: calls are placed at its onsets; None lets all sound run on.
+        activity: events are placed at its onsets; None lets all sound run on.
         fade_s: at both ends of a scene, so that nothing is heard over a cut.
         ambience_db: see `VideoToAudio`.
 
     Attributes:
-        placed_s: for each variant, start and end in seconds of every call that was placed.
+        placed_s: for each variant, start and end in seconds of every event that was placed.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SceneSound:
         self.voice, self.seeds, self.activity, self.fade_s = voice, seeds, activity, fade_s
         self.rate = voice.geometry.sample_rate_hz
         self.placed_s: list[list[tuple[float, float]]] = [[] for _ in seeds]
-        self._calls: dict[int, list[list[CutCall]]] = {}
+        self._events: dict[int, list[list[Event]]] = {}
         self._ambiences = [
             Ambience(ambience_db, np.random.default_rng([seed, AMBIENCE])) for seed in seeds if ambience_db is not None
         ]
@@ -57,20 +57,20 @@ class SceneSound:
                 yield from ((variant, piece) for piece in self._faded(self._quiet(variant, num_samples), num_samples))
             return
         onsets_s, strengths = self._onsets(start, num_samples)
-        calls = self._calls_of(scene.label) if len(onsets_s) else [[] for _ in variants]
-        if self.activity is not None and not all(calls):
-            why = "its sound has no single calls" if len(onsets_s) else "nothing sudden happens"
+        events = self._events_of(scene.label) if len(onsets_s) else [[] for _ in variants]
+        if self.activity is not None and not all(events):
+            why = "its sound has no single events" if len(onsets_s) else "nothing sudden happens"
             rank_zero_info(f"{scene.start_s:.2f} to {scene.end_s:.2f} s: {why}, so the sound runs on")
         for variant in variants:
-            if calls[variant]:
-                seed = np.random.SeedSequence([self.seeds[variant], CALLS, number]).generate_state(1)[0]
-                plan = plan_calls(calls[variant], onsets_s, strengths, num_samples, self.rate, int(seed))
+            if events[variant]:
+                seed = np.random.SeedSequence([self.seeds[variant], EVENTS, number]).generate_state(1)[0]
+                plan = plan_events(events[variant], onsets_s, strengths, num_samples, self.rate, int(seed))
                 self.placed_s[variant] += [
                     ((start + placed.start_sample) / self.rate, (start + placed.end_sample) / self.rate)
                     for placed in plan
                 ]
-                yield from ((variant, block) for block in arranged(calls[variant], plan, num_samples, self.rate))
-        if running_on := [variant for variant in variants if not calls[variant]]:
+                yield from ((variant, block) for block in arrange(events[variant], plan, num_samples, self.rate))
+        if running_on := [variant for variant in variants if not events[variant]]:
             sound = self.voice.sound(
                 scene.label, [(self.seeds[variant], number) for variant in running_on], num_samples
             )
@@ -78,17 +78,17 @@ class SceneSound:
                 yield from zip(running_on, piece, strict=True)
 
     def _onsets(self, start: int, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
-        """Seconds from the start of the scene, and strengths, of the onsets in it that leave time for a call."""
+        """Seconds from the start of the scene, and strengths, of the onsets in it that leave time for an event."""
         if self.activity is None:
             return np.zeros(0), np.zeros(0)
         onsets_s = self.activity.onsets_s - start / self.rate
         is_inside = leave_time(onsets_s, num_samples / self.rate)
         return onsets_s[is_inside], self.activity.strengths[is_inside]
 
-    def _calls_of(self, label: int) -> list[list[CutCall]]:
-        if label not in self._calls:
-            self._calls[label] = self.voice.calls(label, self.seeds)
-        return self._calls[label]
+    def _events_of(self, label: int) -> list[list[Event]]:
+        if label not in self._events:
+            self._events[label] = self.voice.events(label, self.seeds)
+        return self._events[label]
 
     def _quiet(self, variant: int, num_samples: int) -> Iterator[np.ndarray]:
         for begin in range(0, num_samples, self.rate):

@@ -9,7 +9,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from media.sound.events import CallPool, CutCall
+from media.sound.events import Event, EventPool
 from networks import Sampling, stream_columns
 from networks.prior.best_of_n import stream_best_columns
 
@@ -81,18 +81,18 @@ class Voice:
             [np.concatenate([*self.sound(label, part, self.geometry.window_samples)], axis=1) for part in parts]
         )
 
-    def calls(self, label: int, seeds: list[int]) -> list[list[CutCall]]:
-        """Single calls of a class, those that stand out most first; none for a seed whose sound has no calls.
+    def events(self, label: int, seeds: list[int]) -> list[list[Event]]:
+        """Single events of a class, those that stand out most first; none for a seed whose sound has no events.
 
-        Windows are drawn, several at once, until every seed has calls to choose from, or has had its share.
+        Windows are drawn, several at once, until every seed has events to choose from, or has had its share.
         """
-        pools = [CallPool(self.geometry.sample_rate_hz, max_s=MAX_WINDOWS * self.geometry.window_s) for _ in seeds]
+        pools = [EventPool(self.geometry.sample_rate_hz, max_s=MAX_WINDOWS * self.geometry.window_s) for _ in seeds]
         num_windows = 0
         while not all(pool.is_enough for pool in pools):
             windows = range(num_windows, num_windows + WINDOWS_AT_ONCE)
             sound = self.windows(label, [(seed, label, window) for seed in seeds for window in windows])
             for pool, part in zip(pools, np.split(sound, len(seeds)), strict=True):
-                if not pool.is_enough:  # so that a seed gets the same calls alone
+                if not pool.is_enough:  # so that a seed gets the same events alone
                     for window in part:
                         pool.add(window)
             num_windows += WINDOWS_AT_ONCE

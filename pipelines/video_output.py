@@ -31,12 +31,12 @@ class VariantSound:
     Attributes:
         seed: that it was drawn from.
         stem: a mono WAV file as long as the picture, not yet mixed.
-        calls_s: start and end in seconds of the calls that were placed.
+        events_s: start and end in seconds of the events that were placed.
     """
 
     seed: int
     stem: Path
-    calls_s: list[tuple[float, float]]
+    events_s: list[tuple[float, float]]
 
 
 class TemporaryFolder:
@@ -110,7 +110,7 @@ class VideoPrediction:
                     sound=output,
                     spectrogram=spectrogram,
                     highest_hz=self.geometry.sample_rate_hz / 2,
-                    calls=variant.calls_s,
+                    events=variant.events_s,
                 )
             )
         report = folder / f"{self.name}.html"

@@ -20,7 +20,7 @@ class ReportVariant:
         sound: a sound file to embed, as it is heard in the output; read while the report is written.
         spectrogram: (bins, columns) in [-1, 1], from time 0 to the end.
         highest_hz: frequency of the spectrogram's last bin.
-        calls: start and end in seconds of every call that was placed; none where the sound runs on.
+        events: start and end in seconds of every event that was placed; none where the sound runs on.
     """
 
     seed: int
@@ -28,7 +28,7 @@ class ReportVariant:
     sound: Path
     spectrogram: np.ndarray
     highest_hz: float
-    calls: list[tuple[float, float]] = field(default_factory=list)
+    events: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -122,12 +122,12 @@ def _activity_lane(activity: Activity, duration_s: float, cuts: str) -> str:
 
 
 def _sound_lane(number: int, variant: ReportVariant, duration_s: float) -> str:
-    notes, calls = [f"seed {variant.seed}", f"0 to {variant.highest_hz / 1000:g} kHz"], ""
-    if variant.calls:
-        notes.append(_count(len(variant.calls), "call"))
-        calls = _chart("calls", f'<path d="{bars_path(variant.calls, duration_s)}"/>')
+    notes, events = [f"seed {variant.seed}", f"0 to {variant.highest_hz / 1000:g} kHz"], ""
+    if variant.events:
+        notes.append(_count(len(variant.events), "event"))
+        events = _chart("events", f'<path d="{bars_path(variant.events, duration_s)}"/>')
     picture = f'<img src="{spectrogram_uri(variant.spectrogram)}" alt="" draggable="false">'
-    return _lane("sound", "Sound", calls + picture, *notes, attributes=f'data-variant="{number}"')
+    return _lane("sound", "Sound", events + picture, *notes, attributes=f'data-variant="{number}"')
 
 
 def _count(number: int, thing: str) -> str:

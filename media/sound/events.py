@@ -1,4 +1,4 @@
-"""Single calls, such as one bark or one meow, found in a longer sound and cut out of it."""
+"""Single events, such as one bark or one meow, found in a longer sound and cut out of it."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,27 +11,27 @@ FRAME_S = 0.016
 LOWEST_HZ = 60.0
 QUIET_SHARE = 0.2  # of the time: what a frequency does not fall below in the rest of it is its floor
 RANGE_DB = 50.0  # what lies further under the loudest moment is silence
-CLEAR_DB = 6.0  # a call rises by so much and falls by so much again
-FAINT_DB = 3.0  # so does a stretch of a texture that has no clear calls
-MAX_FAINT_CALLS = 3
-LOUDNESS_RANGE_DB = 25.0  # between the loudest call and the quietest
+CLEAR_DB = 6.0  # an event rises by so much and falls by so much again
+FAINT_DB = 3.0  # so does a stretch of a texture that has no clear events
+MAX_FAINT_EVENTS = 3
+LOUDNESS_RANGE_DB = 25.0  # between the loudest event and the quietest
 SPACING_S = 0.1
 RISE_S = 0.02
 ONSET_DB = 8.0  # under the peak
 DECAYED_DB = 30.0  # under the peak
 PRE_ATTACK_S = 0.02
 MAX_LEAD_S = 0.06
-MIN_CALL_S, MAX_CALL_S = 0.06, 1.5
+MIN_EVENT_S, MAX_EVENT_S = 0.06, 1.5
 LOUDEST_S = 0.05
 GOOD_CONTRAST_DB = 20.0  # more is no better
 SILENCE_DB = -70.0  # over full scale
-QUALITY_RANGE_DB = 15.0  # between the best call of a pool and the worst that is used
+QUALITY_RANGE_DB = 15.0  # between the best event of a pool and the worst that is used
 CUT_LEVEL_DB, CUT_PEAK = -15.0, 0.9
 
 
 @dataclass(frozen=True)
-class Call:
-    """Where one call lies in a sound.
+class EventSpan:
+    """Where one event lies in a sound.
 
     Attributes:
         start_sample: a moment before it rises.
@@ -49,13 +49,13 @@ class Call:
 
 
 @dataclass(frozen=True)
-class CutCall:
-    """A call on its own.
+class Event:
+    """An event on its own.
 
     Attributes:
         waveform: (samples,) float32; the loudest 50 ms are at -15 dB, or lower where a peak would pass 0.9.
-        onset_sample: where in it the call is suddenly loud.
-        contrast_db: see `Call`.
+        onset_sample: where in it the event is suddenly loud.
+        contrast_db: see `EventSpan`.
     """
 
     waveform: np.ndarray
@@ -63,15 +63,15 @@ class CutCall:
     contrast_db: float
 
 
-def find_calls(waveform: np.ndarray, sample_rate_hz: int) -> list[Call]:
-    """The calls in a sound, in order of time.
+def find_events(waveform: np.ndarray, sample_rate_hz: int) -> list[EventSpan]:
+    """The events in a sound, in order of time.
 
     The level is followed every 5 ms. It is the energy of each frequency over that frequency's own floor, so that
-    neither a hum nor a rumble hides a call. A call is a peak of it that rises, and falls again, by 6 dB at least. Its
-    onset is where the level passes 10 dB under the peak, or half the rise where that is less: listeners hear the onset
-    of a tone where it passes 6 to 15 dB under its maximum. Where nothing is so clear, the stretches of at least 3 dB
-    that begin most suddenly are taken, three at most. Silence and steady sounds have none; a call in whose midst the
-    sound starts or ends is left out.
+    neither a hum nor a rumble hides an event. An event is a peak of this level that rises, and falls again, by at least
+    6 dB. Its onset is the moment at which the level passes 8 dB under the peak: listeners hear the onset of a tone when
+    it passes 6 to 15 dB under its maximum. If nothing is so clear, the stretches of at least 3 dB that start most
+    suddenly are taken, three at most. Silence and steady sounds have none. An event in the midst of which the sound
+    starts or ends is left out.
 
     Source: Vos and Rasch, "The perceptual onset of musical tones", Perception & Psychophysics 29 (1981).
 
@@ -88,64 +88,64 @@ def find_calls(waveform: np.ndarray, sample_rate_hz: int) -> list[Call]:
     peaks, contrasts_db = peaks[chosen], contrasts_db[chosen]
     leads = [_lead(level_db, first, peak) for first, peak in pairwise([0, *peaks])]
     next_starts = [*(start for start, _ in leads), len(waveform) // hop][1:]
-    calls = []
+    events = []
     for (start, onset), peak, next_start, contrast_db in zip(leads, peaks, next_starts, contrasts_db, strict=True):
-        end = min(_end(level_db, peak, contrast_db, next_start), start + round(MAX_CALL_S / HOP_S))
-        if end - start >= MIN_CALL_S / HOP_S:
+        end = min(_end(level_db, peak, contrast_db, next_start), start + round(MAX_EVENT_S / HOP_S))
+        if end - start >= MIN_EVENT_S / HOP_S:
             loudest = _loudest_db(waveform[start * hop : end * hop], sample_rate_hz)
-            calls.append(Call(start * hop, round(onset * hop), end * hop, loudest, float(contrast_db)))
-    return calls
+            events.append(EventSpan(start * hop, round(onset * hop), end * hop, loudest, float(contrast_db)))
+    return events
 
 
-def cut_call(waveform: np.ndarray, sample_rate_hz: int, call: Call) -> CutCall:
-    """A call that was found in the waveform, at the level that all have: how loud it was there is chance."""
-    samples = waveform[call.start_sample : call.end_sample].astype(np.float32)
-    gain = min(10 ** ((CUT_LEVEL_DB - call.level_db) / 20), CUT_PEAK / np.abs(samples).max())
-    return CutCall(samples * np.float32(gain), call.onset_sample - call.start_sample, call.contrast_db)
+def cut_event(waveform: np.ndarray, sample_rate_hz: int, event: EventSpan) -> Event:
+    """An event that was found in the waveform, at the level that all have: how loud it was there is chance."""
+    samples = waveform[event.start_sample : event.end_sample].astype(np.float32)
+    gain = min(10 ** ((CUT_LEVEL_DB - event.level_db) / 20), CUT_PEAK / np.abs(samples).max())
+    return Event(samples * np.float32(gain), event.onset_sample - event.start_sample, event.contrast_db)
 
 
-class CallPool:
-    """Gathers calls from sounds while they are being made, says when there are enough, and gives the best of them.
+class EventPool:
+    """Gathers events from sounds while they are being made, says when there are enough, and gives the best of them.
 
-    Why: generation costs time, so that it should end when the calls suffice; and what is generated differs much, so
-    that the first calls should not be taken as they come. A call is good that stands out (what is beyond 20 dB counts
-    no more) and is loud: a click or a faint call far away stands out in a quiet sound, too.
+    Why: generation costs time, so it should end when the events suffice. Generated sounds differ much, so the first
+    events should not be taken as they come. An event is good if it stands out (beyond 20 dB counts no more) and is
+    loud: a click or a faint event far away stands out in a quiet sound, too.
 
     Args:
         sample_rate_hz: of the sounds.
-        num_wanted: calls to use.
+        num_wanted: events to use.
         max_s: length of all sounds together after which it is enough, whatever was found.
     """
 
     def __init__(self, sample_rate_hz: int, num_wanted: int = 8, max_s: float = 30.0) -> None:
         self.sample_rate_hz, self.num_wanted, self.max_s = sample_rate_hz, num_wanted, max_s
         self.num_samples = 0
-        self.found: list[tuple[Call, np.ndarray]] = []
+        self.found: list[tuple[EventSpan, np.ndarray]] = []
 
     def add(self, sound: np.ndarray) -> None:
-        """Another sound (samples,), in which calls begin and end."""
+        """Another sound (samples,), in which events begin and end."""
         self.num_samples += len(sound)
-        calls = find_calls(sound, self.sample_rate_hz)
-        self.found += [(call, sound) for call in calls if call.level_db > SILENCE_DB]
+        events = find_events(sound, self.sample_rate_hz)
+        self.found += [(event, sound) for event in events if event.level_db > SILENCE_DB]
         self.found.sort(key=lambda pair: -_quality_db(pair[0]))
 
     @property
     def is_enough(self) -> bool:
-        """Whether there are half as many good calls again as are wanted, or the sounds are as long as they may be."""
-        num_clear = sum(call.contrast_db >= CLEAR_DB for call, _ in self._good())
+        """Whether there are half as many good events again as are wanted, or the sounds are as long as they may be."""
+        num_clear = sum(event.contrast_db >= CLEAR_DB for event, _ in self._good())
         return num_clear >= 1.5 * self.num_wanted or self.num_samples >= self.max_s * self.sample_rate_hz
 
-    def best(self) -> list[CutCall]:
-        """The wanted calls, the best first; fewer, or none, where the sounds have no more that are good."""
-        return [cut_call(sound, self.sample_rate_hz, call) for call, sound in self._good()[: self.num_wanted]]
+    def best(self) -> list[Event]:
+        """The wanted events, the best first; fewer, or none, where the sounds have no more that are good."""
+        return [cut_event(sound, self.sample_rate_hz, event) for event, sound in self._good()[: self.num_wanted]]
 
-    def _good(self) -> list[tuple[Call, np.ndarray]]:
+    def _good(self) -> list[tuple[EventSpan, np.ndarray]]:
         worst_db = _quality_db(self.found[0][0]) - QUALITY_RANGE_DB if self.found else 0.0
         return [pair for pair in self.found if _quality_db(pair[0]) >= worst_db]
 
 
-def _quality_db(call: Call) -> float:
-    return min(call.contrast_db, GOOD_CONTRAST_DB) + call.level_db
+def _quality_db(event: EventSpan) -> float:
+    return min(event.contrast_db, GOOD_CONTRAST_DB) + event.level_db
 
 
 def _level_over_floor(waveform: np.ndarray, sample_rate_hz: int, hop: int) -> np.ndarray:
@@ -166,11 +166,11 @@ def _level_over_floor(waveform: np.ndarray, sample_rate_hz: int, hop: int) -> np
 def _most_sudden(level_db: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     """Numbers of the few peaks that rise most within 20 ms before them, in order of time."""
     rises = [np.ptp(level_db[max(0, peak - round(RISE_S / HOP_S)) : peak + 1]) for peak in peaks]
-    return np.sort(np.argsort(rises)[::-1][:MAX_FAINT_CALLS]).astype(int)
+    return np.sort(np.argsort(rises)[::-1][:MAX_FAINT_EVENTS]).astype(int)
 
 
 def _lead(level_db: np.ndarray, first: int, peak: int) -> tuple[int, float]:
-    """Start and onset, in frames, of the call that rises to `peak` at some time after the frame `first`."""
+    """Start and onset, in frames, of the event that rises to `peak` at some time after the frame `first`."""
     valley = first + int(level_db[first:peak].argmin())
     rise_db = level_db[peak] - level_db[valley]
     before, loudest = 10 ** (max(level_db[valley], 0) / 10), 10 ** (level_db[peak] / 10)

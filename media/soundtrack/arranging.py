@@ -1,69 +1,69 @@
-"""Calls placed at the moments at which something was seen to happen."""
+"""Events placed at the moments at which something was seen to happen."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from media.sound.events import CutCall
+from media.sound.events import Event
 
 MIN_GAP_S = 0.12  # onsets closer than this are one
-SHORTEST_CALL_S = 0.12  # less is a click
+SHORTEST_EVENT_S = 0.12  # less is a click
 FADE_IN_S, FADE_OUT_S = 0.005, 0.03
 WEAKEST_DB = -12.0
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a call is heard, in samples from the start of its scene.
+    """Where an event is heard, in samples from the start of its scene.
 
     Attributes:
         start_sample, end_sample: the end is not part of it.
-        onset_sample: where the call is suddenly loud: the seen onset.
-        call: its number.
+        onset_sample: where the event is suddenly loud: the seen onset.
+        event: its number.
         level_db: at most 0.
     """
 
     start_sample: int
     onset_sample: int
     end_sample: int
-    call: int
+    event: int
     level_db: float
 
 
 def leave_time(onsets_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """(onsets,) bool, which of them lie in a scene of this length and leave time for a call in it."""
-    return (onsets_s >= 0) & (onsets_s < duration_s - SHORTEST_CALL_S)
+    """(onsets,) bool, which of them lie in a scene of this length and leave time for an event in it."""
+    return (onsets_s >= 0) & (onsets_s < duration_s - SHORTEST_EVENT_S)
 
 
-def plan_calls(
-    calls: Sequence[CutCall],
+def plan_events(
+    events: Sequence[Event],
     onsets_s: np.ndarray,
     strengths: np.ndarray,
     duration_samples: int,
     sample_rate_hz: int,
     seed: int,
 ) -> list[Placement]:
-    """Which call is heard at which onset of a scene, how loud and for how long.
+    """Which event is heard at which onset of a scene, how loud and for how long.
 
     - Of onsets less than 0.12 s apart the strongest remains.
-    - Calls are drawn at random, never the same twice in a row where there are two; those that end before the next
+    - Events are drawn at random, never the same twice in a row where there are two; those that end before the next
       onset are preferred.
-    - A call's amplitude is proportional to the strength of its onset, the strongest at 0 dB, none below -12 dB.
-    - A call swells from its start to its onset, so that the noise around it does not begin all at once.
-    - A call that the next one interrupts has faded out where the next one begins to rise, so that its attack is heard.
-    - Nothing is heard before the scene's start or after its end; an onset in the last 30 ms has no call.
+    - An event's amplitude is proportional to the strength of its onset, the strongest at 0 dB, none below -12 dB.
+    - An event swells from its start to its onset, so that the noise around it does not begin all at once.
+    - An event that the next one interrupts has faded out when the next one starts to rise, so that its attack is heard.
+    - Nothing is heard before the scene's start or after its end; an onset in the last 30 ms has no event.
 
     Args:
-        calls: to choose from, at least one where there are onsets.
+        events: to choose from, at least one where there are onsets.
         onsets_s: (onsets,), from the scene's start, in any order; those that do not `leave_time` are left out.
         strengths: (onsets,), not negative, in any unit.
         duration_samples: of the scene.
-        sample_rate_hz: of the calls.
+        sample_rate_hz: of the events.
         seed: the same seed, the same plan.
 
     Raises:
-        ValueError: where there are onsets and no calls.
+        ValueError: where there are onsets and no events.
     """
     onsets = np.round(np.asarray(onsets_s, np.float64) * sample_rate_hz).astype(np.int64)
     strengths = np.asarray(strengths, np.float64)
@@ -71,18 +71,18 @@ def plan_calls(
     onsets, strengths = _merged(onsets[is_inside], strengths[is_inside], round(MIN_GAP_S * sample_rate_hz))
     if not onsets.size:
         return []
-    if not calls:
-        raise ValueError(f"There are {len(onsets)} onsets and no calls to place; expected at least one call.")
+    if not events:
+        raise ValueError(f"There are {len(onsets)} onsets and no events to place; expected at least one event.")
     amplitudes = strengths / max(strengths.max(), 1e-12)
     levels_db = 20 * np.log10(np.maximum(amplitudes, 10 ** (WEAKEST_DB / 20)))
-    tails = np.array([len(call.waveform) - call.onset_sample for call in calls])
+    tails = np.array([len(event.waveform) - event.onset_sample for event in events])
     rng = np.random.default_rng(seed)
     placements: list[Placement] = []
     for onset, limit, level_db in zip(
         onsets.tolist(), [*onsets[1:].tolist(), duration_samples], levels_db, strict=True
     ):
-        number = _drawn(rng, tails, limit - onset, placements[-1].call if placements else None)
-        start = max(onset - calls[number].onset_sample, 0)
+        number = _drawn(rng, tails, limit - onset, placements[-1].event if placements else None)
+        start = max(onset - events[number].onset_sample, 0)
         if placements:
             before = placements[-1]
             start = max(start, (before.onset_sample + onset) // 2)
@@ -92,17 +92,17 @@ def plan_calls(
     return placements
 
 
-def arranged(
-    calls: Sequence[CutCall], placements: Sequence[Placement], duration_samples: int, sample_rate_hz: int
+def arrange(
+    events: Sequence[Event], placements: Sequence[Placement], duration_samples: int, sample_rate_hz: int
 ) -> Iterator[np.ndarray]:
     """The sound of a plan, second by second, in constant memory.
 
     Args:
-        calls, duration_samples, sample_rate_hz: those that were planned with.
-        placements: as `plan_calls` gives them.
+        events, duration_samples, sample_rate_hz: those that were planned with.
+        placements: as `plan_events` gives them.
 
     Yields:
-        (samples,) float32, silent where no call is; `duration_samples` in all.
+        (samples,) float32, silent where no event is; `duration_samples` in all.
     """
     first = 0
     for block_start in range(0, duration_samples, sample_rate_hz):
@@ -115,7 +115,7 @@ def arranged(
             if placement.start_sample >= block_end:
                 break
             start, end = max(placement.start_sample, block_start), min(placement.end_sample, block_end)
-            sound = _faded(calls[placement.call], placement, sample_rate_hz)
+            sound = _faded(events[placement.event], placement, sample_rate_hz)
             block[start - block_start : end - block_start] += sound[
                 start - placement.start_sample : end - placement.start_sample
             ]
@@ -136,17 +136,17 @@ def _merged(onsets: np.ndarray, strengths: np.ndarray, min_gap: int) -> tuple[np
 
 
 def _drawn(rng: np.random.Generator, tails: np.ndarray, gap: int, last: int | None) -> int:
-    """One of the calls that fit into the gap, or of the better-fitting half where fewer fit."""
+    """One of the events that fit into the gap, or of the better-fitting half where fewer fit."""
     overhang = np.maximum(tails - gap, 0)
     others = [number for number in np.argsort(overhang, kind="stable").tolist() if number != last] or [last]
     num_fitting = int((overhang[others] == 0).sum())
     return others[rng.integers(max(num_fitting, (len(others) + 1) // 2))]
 
 
-def _faded(call: CutCall, placement: Placement, sample_rate_hz: int) -> np.ndarray:
-    """The part of the call that is heard, at its level."""
-    begin = call.onset_sample - (placement.onset_sample - placement.start_sample)
-    sound = call.waveform[begin : begin + placement.end_sample - placement.start_sample] * np.float32(
+def _faded(event: Event, placement: Placement, sample_rate_hz: int) -> np.ndarray:
+    """The part of the event that is heard, at its level."""
+    begin = event.onset_sample - (placement.onset_sample - placement.start_sample)
+    sound = event.waveform[begin : begin + placement.end_sample - placement.start_sample] * np.float32(
         10 ** (placement.level_db / 20)
     )
     lead = min(max(placement.onset_sample - placement.start_sample, round(FADE_IN_S * sample_rate_hz)), len(sound))

@@ -7,7 +7,7 @@ import soundfile
 import torch
 
 from lightning_modules import VideoToAudio
-from media.sound.events import CutCall
+from media.sound.events import Event
 from media.video.activity import Activity, ActivityMeter
 from media.video.scenes import Scene
 from pipelines.outputs import FailedPrediction
@@ -123,29 +123,29 @@ def test_a_variant_of_a_batch_is_the_single_run_with_its_seed(onsets_s, monkeypa
     for variant, waveform in zip(prediction.variants, waveforms, strict=True):
         single, (alone,) = predict(clip, seed=variant.seed)
         torch.testing.assert_close(waveform, alone, atol=1e-4, rtol=1e-3)
-        assert single.variants[0].calls_s == variant.calls_s
-        assert len(variant.calls_s) == len(onsets_s)
+        assert single.variants[0].events_s == variant.events_s
+        assert len(variant.events_s) == len(onsets_s)
 
 
 def see_onsets(monkeypatch, onsets_s: list[float], cuts_s: list[float] = ()) -> None:
-    """Something happens at these times, whatever is seen; and the voice has two calls."""
+    """Something happens at these times, whatever is seen; and the voice has two events."""
 
     def finish(meter) -> Activity:
         times_s = np.arange(4) / 4
         return Activity(times_s, np.zeros(4), np.array(onsets_s), np.ones(len(onsets_s)), np.array(cuts_s))
 
-    def calls(voice, label, seeds):
+    def events(voice, label, seeds):
         tone = np.sin(np.arange(800) / (3 + label)).astype(np.float32)
-        return [[CutCall(tone, 80, 20.0), CutCall(-tone, 80, 15.0)] for _ in seeds]
+        return [[Event(tone, 80, 20.0), Event(-tone, 80, 15.0)] for _ in seeds]
 
     monkeypatch.setattr(ActivityMeter, "finish", finish)
-    monkeypatch.setattr(Voice, "calls", calls)
+    monkeypatch.setattr(Voice, "events", events)
 
 
-def test_calls_are_placed_where_something_happens(monkeypatch):
+def test_events_are_placed_where_something_happens(monkeypatch):
     see_onsets(monkeypatch, [0.2, 0.6])
     prediction, (waveform,) = predict(ColourClip(*[RED] * 4))
-    assert prediction.variants[0].calls_s == [pytest.approx((0.19, 0.29)), pytest.approx((0.59, 0.69))]
+    assert prediction.variants[0].events_s == [pytest.approx((0.19, 0.29)), pytest.approx((0.59, 0.69))]
     loud = waveform.view(-1, 80).abs().amax(dim=1) > 0.1
     assert loud.nonzero()[:, 0].tolist() == [*range(19, 29), *range(59, 69)]
     assert not is_silent(predict(ColourClip(*[RED] * 4), sync="none")[1][0][:800])

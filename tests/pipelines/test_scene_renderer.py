@@ -3,29 +3,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from media.sound.events import CutCall
+from media.sound.events import Event
 from media.video.activity import Activity
 from media.video.scenes import Scene
 from pipelines.scene_renderer import SceneSound
 
 RATE_HZ, NUM_SAMPLES = 1000, 2000
-RUNNING_ON, CALL = 0.25, 0.5
+RUNNING_ON, EVENT = 0.25, 0.5
 
 
 class FakeVoice:
-    """Calls of a quarter of a second, and sound that runs on, told apart by their level."""
+    """Events of a quarter of a second, and sound that runs on, told apart by their level."""
 
     geometry = SimpleNamespace(sample_rate_hz=RATE_HZ)
 
-    def calls(self, label, seeds):
-        return [[CutCall(np.full(250, CALL, np.float32), 0, 20.0)] for _ in seeds]
+    def events(self, label, seeds):
+        return [[Event(np.full(250, EVENT, np.float32), 0, 20.0)] for _ in seeds]
 
     def sound(self, label, chances, num_samples):
         yield np.full((len(chances), num_samples), RUNNING_ON, np.float32)
 
 
 def heard(onsets_s: list[float]) -> tuple[np.ndarray, list[tuple[float, float]]]:
-    """The sound of a scene from 1 s to 3 s, and the calls that are placed."""
+    """The sound of a scene from 1 s to 3 s, and the events that are placed."""
     nothing = np.zeros(0)
     activity = Activity(nothing, nothing, np.array(onsets_s), np.ones(len(onsets_s)), nothing)
     sound = SceneSound(FakeVoice(), [1], activity, fade_s=0.0, ambience_db=None)
@@ -33,10 +33,10 @@ def heard(onsets_s: list[float]) -> tuple[np.ndarray, list[tuple[float, float]]]
     return np.concatenate([samples for _, samples in pieces]), sound.placed_s[0]
 
 
-def test_calls_stand_at_the_onsets_of_the_scene_and_nothing_between_them():
+def test_events_stand_at_the_onsets_of_the_scene_and_nothing_between_them():
     samples, placed_s = heard([0.5, 1.5, 2.0, 3.5])
     assert [start for start, _ in placed_s] == [1.5, 2.0]
-    assert samples[600] == pytest.approx(CALL)
+    assert samples[600] == pytest.approx(EVENT)
     assert not samples[:500].any()
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from media.sound.events import CallPool
+from media.sound.events import EventPool
 from networks import Sampling
-from networks.prior import best_of_n as choosing
+from networks.prior import best_of_n
 from pipelines import sound_generator as voice_module
 from pipelines.sound_generator import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
 from tests.helpers.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
@@ -32,8 +32,8 @@ def test_a_row_sounds_as_it_does_alone():
     assert not np.allclose(together[0], together[1], atol=1e-3)
 
 
-class CountingPool(CallPool):
-    """Is content with so many windows; gives their number in place of calls."""
+class CountingPool(EventPool):
+    """Is content with so many windows; gives their number in place of events."""
 
     num_wanted_windows: int
     num_windows = 0
@@ -52,18 +52,18 @@ class CountingPool(CallPool):
 
 
 @pytest.mark.parametrize(("num_wanted", "num_drawn"), [(1, 4), (5, 8), (1000, MAX_WINDOWS)])
-def test_windows_are_drawn_until_there_are_calls_to_choose_from(monkeypatch, num_wanted, num_drawn):
-    monkeypatch.setattr(voice_module, "CallPool", CountingPool)
+def test_windows_are_drawn_until_there_are_events_to_choose_from(monkeypatch, num_wanted, num_drawn):
+    monkeypatch.setattr(voice_module, "EventPool", CountingPool)
     monkeypatch.setattr(CountingPool, "num_wanted_windows", num_wanted, raising=False)
     assert WINDOWS_AT_ONCE == 4
-    assert voice().calls(0, [1, 2]) == [[num_drawn], [num_drawn]]
+    assert voice().events(0, [1, 2]) == [[num_drawn], [num_drawn]]
 
 
-def test_a_seed_has_the_same_calls_alone():
-    together = voice().calls(0, [3, 4])
-    for seed, calls in zip((3, 4), together, strict=True):
-        (alone,) = voice().calls(0, [seed])
-        assert [len(call.waveform) for call in calls] == [len(call.waveform) for call in alone]
+def test_a_seed_has_the_same_events_alone():
+    together = voice().events(0, [3, 4])
+    for seed, events in zip((3, 4), together, strict=True):
+        (alone,) = voice().events(0, [seed])
+        assert [len(event.waveform) for event in events] == [len(event.waveform) for event in alone]
 
 
 SEEDS = [(5, 0), (5, 1), (6, 0)]
@@ -79,7 +79,7 @@ def test_of_several_beginnings_that_with_the_most_evidence_is_kept(monkeypatch, 
         judged.append(codes.float().mean(dim=1))
         return judged[-1]
 
-    monkeypatch.setattr(choosing, "class_evidence", evidence)
+    monkeypatch.setattr(best_of_n, "class_evidence", evidence)
     best = joined(voice(3).sound(0, SEEDS, num_samples))
     assert best.shape == (3, num_samples)
     kept = judged[0].view(3, 3).argmax(dim=1)
@@ -96,9 +96,9 @@ def test_windows_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
     np.testing.assert_allclose(voice(3).windows(0, SEEDS), together, atol=1e-4)
 
 
-def test_calls_are_cut_out_of_the_best_windows(monkeypatch):
+def test_events_are_cut_out_of_the_best_windows(monkeypatch):
     asked = []
     chosen = voice(2)
     monkeypatch.setattr(chosen, "windows", lambda label, seeds: asked.append(seeds) or np.zeros((len(seeds), WINDOW)))
-    assert chosen.calls(1, [7]) == [[]]
+    assert chosen.events(1, [7]) == [[]]
     assert [seed for seeds in asked for seed in seeds] == [(7, 1, window) for window in range(MAX_WINDOWS)]

@@ -176,12 +176,12 @@ def test_onsets_stand_at_their_times_as_high_as_they_are_strong(report, tmp_path
 
 def test_what_is_absent_is_left_out(report, tmp_path):
     full = written(report, tmp_path).text
-    for words in ("Picture", "Classes", "Scenes", "Activity", "1 call", "Loudness", "Checkpoints", "Time spent"):
+    for words in ("Picture", "Classes", "Scenes", "Activity", "1 event", "Loudness", "Checkpoints", "Time spent"):
         assert words in full
-    calm = [replace(variant, calls=[]) for variant in report.variants]
+    calm = [replace(variant, events=[]) for variant in report.variants]
     empty = {"settings": {}, "checkpoints": {}, "loudness": {}, "seconds_per_stage": {}}
     page = written(replace(report, activity=None, variants=calm, **empty), tmp_path)
-    for words in ("Activity", "onset", "call", "cut", "Settings", "Loudness", "Checkpoints", "Time spent"):
+    for words in ("Activity", "onset", "event", "cut", "Settings", "Loudness", "Checkpoints", "Time spent"):
         assert words not in page.text
     assert "Scenes" in page.text
     assert len(page.find("section")) == 1
@@ -201,11 +201,11 @@ def test_an_hour_with_two_variants_makes_a_small_page_that_plays_the_outputs(rep
     rng = np.random.default_rng(0)
     times_s = np.arange(90_000) / 25
     onsets_s = np.sort(rng.uniform(0, 3600, 5000))
-    calls = [(float(onset_s), float(onset_s) + 0.5) for onset_s in onsets_s]
+    events = [(float(onset_s), float(onset_s) + 0.5) for onset_s in onsets_s]
     noise = rng.uniform(-1, 1, (240, 20_000))
     long = replace(
         report,
-        variants=[replace(variant, spectrogram=noise, calls=calls) for variant in report.variants],
+        variants=[replace(variant, spectrogram=noise, events=events) for variant in report.variants],
         frames=[(index, rng.integers(256, size=(720, 1280, 3), dtype=np.uint8)) for index in range(24)],
         duration_s=3600.0,
         class_times_s=times_s[::5],

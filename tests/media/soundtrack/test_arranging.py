@@ -5,25 +5,25 @@ import numpy as np
 import pytest
 from scipy import ndimage, signal
 
-from media.sound.events import CallPool, CutCall
-from media.soundtrack.arranging import arranged, plan_calls
-from tests.media.sound.test_events import RATE_HZ, sound_with_calls
+from media.sound.events import Event, EventPool
+from media.soundtrack.arranging import arrange, plan_events
+from tests.media.sound.test_events import RATE_HZ, sound_with_events
 
 
-def clicks(*lengths_s: float, lead_s: float = 0.02) -> list[CutCall]:
-    """Calls whose numbers can be read from their samples: call i is 0.1 (i + 1) all through."""
+def clicks(*lengths_s: float, lead_s: float = 0.02) -> list[Event]:
+    """Events whose numbers can be read from their samples: event i is 0.1 (i + 1) all through."""
     lead = round(lead_s * RATE_HZ)
     return [
-        CutCall(np.full(lead + round(length_s * RATE_HZ), 0.1 * (number + 1), np.float32), lead, 20.0)
+        Event(np.full(lead + round(length_s * RATE_HZ), 0.1 * (number + 1), np.float32), lead, 20.0)
         for number, length_s in enumerate(lengths_s)
     ]
 
 
-def sound_of(calls, onsets_s, duration_s, strengths=None, seed=0) -> tuple[np.ndarray, list]:
+def sound_of(events, onsets_s, duration_s, strengths=None, seed=0) -> tuple[np.ndarray, list]:
     strengths = np.ones(len(onsets_s)) if strengths is None else np.array(strengths)
     num_samples = round(duration_s * RATE_HZ)
-    placements = plan_calls(calls, np.array(onsets_s), strengths, num_samples, RATE_HZ, seed)
-    blocks = list(arranged(calls, placements, num_samples, RATE_HZ))
+    placements = plan_events(events, np.array(onsets_s), strengths, num_samples, RATE_HZ, seed)
+    blocks = list(arrange(events, placements, num_samples, RATE_HZ))
     assert all(len(block) == RATE_HZ for block in blocks[:-1])
     assert all(block.dtype == np.float32 for block in blocks)
     sound = np.concatenate(blocks)
@@ -33,8 +33,8 @@ def sound_of(calls, onsets_s, duration_s, strengths=None, seed=0) -> tuple[np.nd
 
 def test_the_onset_of_a_call_falls_on_the_seen_one_to_the_sample():
     ramp = np.concatenate([np.full(500, 0.1), [0.5], np.full(3000, 0.2)]).astype(np.float32)
-    onsets_s = [0.5, 0.98, 1.70003, 2.25]  # one call crosses the border of two blocks
-    sound, placements = sound_of([CutCall(ramp, 500, 20.0)], onsets_s, 3.1)
+    onsets_s = [0.5, 0.98, 1.70003, 2.25]  # one event crosses the border of two blocks
+    sound, placements = sound_of([Event(ramp, 500, 20.0)], onsets_s, 3.1)
     expected = [round(onset_s * RATE_HZ) for onset_s in onsets_s]
     assert np.flatnonzero(sound > 0.4).tolist() == expected
     assert [placement.onset_sample for placement in placements] == expected
@@ -42,23 +42,23 @@ def test_the_onset_of_a_call_falls_on_the_seen_one_to_the_sample():
 
 
 def test_no_call_follows_itself_and_all_are_used():
-    calls = clicks(0.1, 0.1, 0.1)
-    _, placements = sound_of(calls, np.arange(0.2, 60, 0.3), 60)
-    numbers = [placement.call for placement in placements]
+    events = clicks(0.1, 0.1, 0.1)
+    _, placements = sound_of(events, np.arange(0.2, 60, 0.3), 60)
+    numbers = [placement.event for placement in placements]
     assert all(one != other for one, other in pairwise(numbers))
     assert min(np.bincount(numbers)) > 0.2 * len(numbers)
-    _, placements = sound_of(calls[:1], np.arange(0.2, 60, 0.3), 60)
-    assert {placement.call for placement in placements} == {0}
+    _, placements = sound_of(events[:1], np.arange(0.2, 60, 0.3), 60)
+    assert {placement.event for placement in placements} == {0}
 
 
-def test_calls_that_fit_are_preferred():
+def test_events_that_fit_are_preferred():
     _, placements = sound_of(clicks(0.1, 1.4, 0.1, 1.4, 0.1), np.arange(0.2, 60, 0.3), 60)
-    assert {placement.call for placement in placements[:-1]} == {0, 2, 4}
+    assert {placement.event for placement in placements[:-1]} == {0, 2, 4}
 
 
 def test_the_seed_decides():
-    calls, onsets_s = clicks(0.1, 0.1, 0.1), np.arange(0.2, 20, 0.5)
-    first, again, other = (sound_of(calls, onsets_s, 20, seed=seed)[0] for seed in (1, 1, 2))
+    events, onsets_s = clicks(0.1, 0.1, 0.1), np.arange(0.2, 20, 0.5)
+    first, again, other = (sound_of(events, onsets_s, 20, seed=seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -77,7 +77,7 @@ def test_onsets_that_are_too_close_are_one_at_the_strongest():
 
 
 def test_an_earlier_call_has_faded_out_when_the_next_begins():
-    loud = CutCall(np.full(RATE_HZ, 0.5, np.float32), 0, 20.0)
+    loud = Event(np.full(RATE_HZ, 0.5, np.float32), 0, 20.0)
     sound, placements = sound_of([loud], [0.5, 0.9], 2)
     border = round(0.9 * RATE_HZ)
     assert placements[0].end_sample == border
@@ -96,22 +96,22 @@ def test_nothing_is_heard_outside_of_a_scene():
     assert np.abs(np.diff(sound)).max() < 0.005  # no edge clicks
 
 
-def test_without_onsets_there_is_silence_and_without_calls_no_plan():
+def test_without_onsets_there_is_silence_and_without_events_no_plan():
     sound, placements = sound_of([], [], 1.5)
     assert placements == []
     assert not sound.any()
-    with pytest.raises(ValueError, match="1 onsets and no calls"):
+    with pytest.raises(ValueError, match="1 onsets and no events"):
         sound_of([], [0.5], 1.5)
 
 
 def test_a_long_scene_needs_little_memory():
     rng = np.random.default_rng(0)
-    calls = clicks(0.2, 0.3)
+    events = clicks(0.2, 0.3)
     num_samples = 1200 * RATE_HZ
     onsets_s = rng.uniform(0, 1200, 3000)
     tracemalloc.start()
-    placements = plan_calls(calls, onsets_s, np.ones(3000), num_samples, RATE_HZ, 0)
-    num_heard = sum(len(block) for block in arranged(calls, placements, num_samples, RATE_HZ))
+    placements = plan_events(events, onsets_s, np.ones(3000), num_samples, RATE_HZ, 0)
+    num_heard = sum(len(block) for block in arrange(events, placements, num_samples, RATE_HZ))
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert num_heard == num_samples
@@ -150,15 +150,15 @@ def f1(wanted_s: np.ndarray, heard_s: np.ndarray, reach_s: float = 0.08) -> floa
 def test_from_a_noisy_sound_to_onsets_that_are_heard(label, contrast_db):
     """A hundred onsets in ten scenes, found again by an ear that knows nothing of how they were made."""
     rng = np.random.default_rng(5)
-    pool = CallPool(RATE_HZ)
-    sound, _ = sound_with_calls(label, contrast_db, 0.5, seconds=30)
+    pool = EventPool(RATE_HZ)
+    sound, _ = sound_with_events(label, contrast_db, 0.5, seconds=30)
     for part in np.array_split(sound, 10):
         pool.add(part)
-    calls = pool.best()
+    events = pool.best()
     distances_s, hits, shifted_hits = [], [], []
     for scene in range(10):
         wanted_s = np.cumsum(rng.dirichlet(np.ones(11))[:10] * 5 + 0.45)
-        heard_s = flux_onsets_s(sound_of(calls, wanted_s, 10, rng.uniform(0.3, 1, 10), seed=scene)[0])
+        heard_s = flux_onsets_s(sound_of(events, wanted_s, 10, rng.uniform(0.3, 1, 10), seed=scene)[0])
         distances_s += np.abs(wanted_s[:, None] - heard_s).min(axis=1).tolist()
         hits.append(f1(wanted_s, heard_s))
         shifted_hits += [f1(np.sort((wanted_s + shift_s) % 10), heard_s) for shift_s in (2.3, 4.1, 6.7)]
