@@ -12,11 +12,11 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n auto
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -r requirements.txt
+	$(BIN)/python -m pip install -e .
 	touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
-	$(BIN)/python -m pip install -r requirements-dev.txt
+	$(BIN)/python -m pip install -e ".[dev]"
 	touch $@

@@ -30,6 +30,7 @@ from runtime.device_check import check_card
 from runtime.exit_codes import end_in_words
 from runtime.memory import check_fit, use_largest_batch
 from runtime.precision import choose_precision, find_device
+from runtime.program import PROGRAM, VERSION
 from runtime.resuming import (
     LAST,
     ResumePoint,
@@ -41,8 +42,8 @@ from runtime.resuming import (
 )
 from runtime.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
 
-DESCRIPTION = """Fits four models that give a video its sound, and lets them do it; README.md has the commands.
-Besides those below there is `python cli.py doctor`: what this machine is, and how long each fit takes on it."""
+DESCRIPTION = f"""Fits four models that give a video its sound, and lets them do it; README.md has the commands.
+Besides those below there is `{PROGRAM} doctor`: what this machine is, and how long each fit takes on it."""
 say = rank_zero_only(print)
 
 
@@ -59,7 +60,9 @@ class Video2AudioCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """One that raises, so that `main` can say in one line what is wrong."""
-        return super().init_parser(**{"description": DESCRIPTION} | kwargs, exit_on_error=False)
+        parser = super().init_parser(**{"description": DESCRIPTION} | kwargs, exit_on_error=False)
+        parser.add_argument("--version", action="version", version=f"video2audio {VERSION}", help="Print the version.")
+        return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Callbacks that every config sets by name, so that an overlay can change one value of them."""
@@ -124,7 +127,7 @@ class Video2AudioCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """A fit ends in good order when it is stopped, and says how it goes on."""
         if subcommand != "fit":
-            self._get(self.config_init, "evaluation").command = shlex.join(["python", "cli.py", *self.typed])
+            self._get(self.config_init, "evaluation").command = f"{PROGRAM} {shlex.join(self.typed)}"
             super()._run_subcommand(subcommand)
             return
         session = self._get(self.config_init, "session")

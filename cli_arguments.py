@@ -8,6 +8,8 @@ import shlex
 from itertools import pairwise
 from pathlib import Path
 
+from runtime.program import PROGRAM
+
 CONFIGS = Path(__file__).parent / "configs"
 SYSTEMS = ("vqvae", "top", "bottom", "classifier", "video2audio")
 
@@ -71,7 +73,7 @@ def fit_command(typed: list[str], options: tuple[str, ...] = ()) -> str:
         is_value = arg in replaced
         if not is_value and arg.split("=")[0] not in replaced:
             kept.append(arg)
-    return shlex.join(["python", "cli.py", "fit", *kept, *options])
+    return f"{PROGRAM} {shlex.join(['fit', *kept, *options])}"
 
 
 def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str:
@@ -84,7 +86,7 @@ def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str
         typed: the subcommand and its options.
         folder: of the shipped configs.
     """
-    if not (fit := re.search(r"python cli\.py fit (?:--fresh )?--config (\w+\.yaml)$", message)):
+    if not (fit := re.search(rf"{PROGRAM} fit (?:--fresh )?--config (\w+\.yaml)$", message)):
         return message
     words = [word for arg in typed for word in (arg.split("=", 1) if arg.startswith("--") else [arg])]
     options = [pair for pair in pairwise(words) if pair[0] in ("--config", "-c", "--data.root")]
@@ -102,7 +104,7 @@ def short_error(message: str) -> str:
     if "required: " in message and ".model" in message:
         return f"Which system? Add --config with one of {configs}."
     if "subcommand" in message:
-        return f"Expected python cli.py, then fit, validate, test, predict or doctor. ({_in_one_line(message)})"
+        return f"Expected {PROGRAM}, then fit, validate, test, predict or doctor. ({_in_one_line(message)})"
     if refused := re.findall(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", message):
         class_path, option = refused[-1]
         if class_path.startswith("lightning."):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from runtime.described import build
+from runtime.program import PROGRAM
 
 CHECKPOINT_KEY = "video2audio"
 CHANGEABLE = {
@@ -44,7 +45,7 @@ def load(path: str | Path, config: str | None = None) -> Any:
 def read_checkpoint(path: str | Path, config: str | None = None) -> dict[str, Any]:
     """The content of a checkpoint of this project; raises as `load` does."""
     if not Path(path).is_file():
-        command = f" Make it with: python cli.py fit --config {config}" if config else ""
+        command = f" Make it with: {PROGRAM} fit --config {config}" if config else ""
         raise FileNotFoundError(f"There is no checkpoint {path}.{command}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -86,7 +87,7 @@ def check_fit(systems: dict[str, Any], paths: dict[str, str]) -> None:
             if found != expected[fact]:
                 raise ValueError(
                     f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
-                    f"in {paths[name]}. Fit the latter anew: python cli.py fit --fresh --config {name}.yaml"
+                    f"in {paths[name]}. Fit the latter anew: {PROGRAM} fit --fresh --config {name}.yaml"
                 )
 
 

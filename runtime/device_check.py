@@ -5,6 +5,7 @@ import re
 import torch
 
 from runtime.precision import find_device
+from runtime.program import PROGRAM
 
 
 def check_card(accelerator: str = "auto") -> None:
@@ -13,7 +14,7 @@ def check_card(accelerator: str = "auto") -> None:
     if accelerator in ("gpu", "cuda", "mps") and card.kind == "cpu":
         raise ValueError(
             f"--trainer.accelerator {accelerator} was asked for, and torch {torch.__version__} finds no such device "
-            "here. Leave it out to use what there is; `python cli.py doctor` shows it."
+            f"here. Leave it out to use what there is; `{PROGRAM} doctor` shows it."
         )
     if card.kind == "cuda":
         check_kernels(card.name, torch.cuda.get_device_capability(), torch.cuda.get_arch_list())

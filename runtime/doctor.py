@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 from runtime.device_check import check_card
 from runtime.memory import GIB, find_shortage, free_memory_gib, measure_memory
 from runtime.precision import choose_precision, find_device
+from runtime.program import PROGRAM
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
@@ -101,7 +102,7 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
     Returns:
         The exit code: 0, or 1 where the card cannot be used at all.
     """
-    parser = argparse.ArgumentParser("python cli.py doctor", description=__doc__.partition(": ")[2])
+    parser = argparse.ArgumentParser(f"{PROGRAM} doctor", description=__doc__.partition(": ")[2])
     parser.add_argument(
         "--config", action="append", default=[], help="on top of each system's own, like demo.yaml; may be a folder"
     )

@@ -1,6 +1,7 @@
 """Imports point one way, so that each layer can be read, tested and reused without those above it."""
 
 import ast
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = (  # a layer imports those below it, never one beside or above it
     {"tests"},
     {"benchmarks", "results"},
-    {"demo"},
+    {"demo", "video2audio"},
     {"cli"},
     {"cli_arguments", "lightning_modules", "datamodules", "callbacks"},
     {"pipelines"},
@@ -27,6 +28,17 @@ def files_of(layer: str) -> list[Path]:
 
 def imports_of(source: str) -> set[str]:
     """Modules of the project that a file imports, wherever in the file it does so."""
+    return {name for name in all_imports_of(source) if name.split(".")[0] in LEVEL}
+
+
+def third_party_imports_of(source: str) -> set[str]:
+    """Packages that must be installed."""
+    names = {name.split(".")[0] for name in all_imports_of(source)}
+    return names - LEVEL.keys() - sys.stdlib_module_names
+
+
+def all_imports_of(source: str) -> set[str]:
+    """Names of all modules that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -34,7 +46,7 @@ def imports_of(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] in LEVEL}
+    return found
 
 
 def is_allowed(name: str, layer: str) -> bool:
