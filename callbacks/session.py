@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import WandbLogger
 
+from runtime.private_api import count_resumed_epoch, is_accumulating, is_validation_due
 from runtime.resuming import LAST, PREVIOUS
 from runtime.session_time import SessionTime, as_hours
 from runtime.wandb_run import store_artifact
@@ -114,10 +115,7 @@ class Session(Checkpoint):
         if self._handlers:
             self.listen()
         self._is_training = True
-        epochs = trainer.fit_loop.epoch_progress
-        if trainer.fit_loop.restarted_mid_epoch and epochs.total.ready == epochs.total.completed:
-            epochs.increment_ready()  # Lightning forgets this where the checkpoint is of an epoch's last batch,
-            epochs.increment_started()  # and would count one epoch too few
+        count_resumed_epoch(trainer)
         self._saved_at, self._saved_step, self._first_step = time.monotonic(), trainer.global_step, -1
         if trainer.is_global_zero:
             self.time.announce()
@@ -133,8 +131,7 @@ class Session(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Between two steps of the optimiser is the place to save and to stop, unless a validation comes first."""
-        loop = trainer.fit_loop.epoch_loop
-        if loop._should_accumulate() or loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+        if is_accumulating(trainer) or is_validation_due(trainer):
             return
         self.time.note("step", self._step_began_at)
         step = trainer.global_step
@@ -153,7 +150,7 @@ class Session(Checkpoint):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self.time.note("validation", self._validation_began_at)
-        if not trainer.fit_loop.epoch_loop._should_accumulate():
+        if not is_accumulating(trainer):
             self._save_or_stop(trainer, True)
             if time.monotonic() - self._uploaded_at >= UPLOAD_EVERY_S:
                 self._upload(trainer)

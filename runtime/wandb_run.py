@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from media.files import atomic_path
+from runtime.private_api import set_run_id
 from runtime.resuming import LAST, begin_anew, find_resume_point
 
 RUN_ID = "wandb_id.txt"
@@ -41,7 +42,7 @@ def keep_run_id(logger: WandbLogger, folder: Path) -> None:
     path = folder / RUN_ID
     if logger.version is None:
         run_id = path.read_text(encoding="utf-8").strip() if path.exists() else secrets.token_hex(4)
-        logger._wandb_init["id"] = logger._id = run_id  # a logger cannot be told later by any public way
+        set_run_id(logger, run_id)
     if not path.exists():
         with atomic_path(path) as temporary:
             temporary.write_text(str(logger.version), encoding="utf-8")

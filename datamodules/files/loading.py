@@ -11,6 +11,8 @@ import torch
 import torch.distributed
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
+from runtime.private_api import num_batches_trained
+
 
 class SampleKey(NamedTuple):
     """What a training set is asked for: the sample `index`, as it is drawn in `epoch`."""
@@ -105,11 +107,9 @@ def training_loader(
     """
     if trainer is not None and trainer.overfit_batches:
         return evaluation_loader(dataset, batch_size, num_workers)
-
-    def num_batches_trained() -> int:
-        return trainer.fit_loop.epoch_loop.batch_progress.total.processed if trainer is not None else 0
-
-    batches = TrainingBatches(len(dataset), batch_size, seed, num_batches_trained)
+    batches = TrainingBatches(
+        len(dataset), batch_size, seed, lambda: num_batches_trained(trainer) if trainer is not None else 0
+    )
     return TrainingLoader(dataset, batch_sampler=batches, **_worker_options(num_workers))
 
 

@@ -1,0 +1,47 @@
+"""All use of what Lightning keeps private, in one place to look at when its version changes."""
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import WandbLogger
+
+
+def num_batches_trained(trainer: Trainer) -> int:
+    """Batches of this process that a fit has trained on, those before it was resumed included.
+
+    Seen in Lightning 2.6.6. Publicly only steps are counted, which accumulation and several optimisers change.
+    """
+    return trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+
+def is_accumulating(trainer: Trainer) -> bool:
+    """Whether the gradients of the last batch wait for those of further batches: no moment to save or to stop.
+
+    Seen in Lightning 2.6.6.
+    """
+    return trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def is_validation_due(trainer: Trainer) -> bool:
+    """Whether Lightning validates next, asked when a training batch ends.
+
+    Seen in Lightning 2.6.6.
+    """
+    return trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+
+
+def count_resumed_epoch(trainer: Trainer) -> None:
+    """Counts the epoch that a resumed fit starts, if its checkpoint is of an epoch's last batch.
+
+    Seen in Lightning 2.6.6, which forgets this and counts one epoch too few.
+    """
+    epochs = trainer.fit_loop.epoch_progress
+    if trainer.fit_loop.restarted_mid_epoch and epochs.total.ready == epochs.total.completed:
+        epochs.increment_ready()
+        epochs.increment_started()
+
+
+def set_run_id(logger: WandbLogger, run_id: str) -> None:
+    """Names the W&B run of a logger that has not started it yet.
+
+    Seen in Lightning 2.6.6 with wandb 0.31. Publicly the id can only be given when the logger is made.
+    """
+    logger._wandb_init["id"] = logger._id = run_id
