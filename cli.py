@@ -73,6 +73,7 @@ class Video2AudioCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.add_lightning_class_args(EvaluationWriter, "evaluation")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
+        parser.link_arguments("data.init_args.vqvae", "model.init_args.codec")
         switch = {"type": bool, "nargs": "?", "const": True, "default": False}
         parser.add_argument("--fresh", **switch, help="Begin a fit anew; what it has written before is moved aside.")
         parser.add_argument(

@@ -23,7 +23,7 @@ from demo.photos import draw_photo
 from lightning_modules import VideoToAudio
 from networks.prior.incremental import Precision
 from pipelines.perception import look
-from pipelines.sound_generator import Voice
+from pipelines.sound_generator import SoundGenerator
 
 FRAMES_PER_SECOND = 25
 FRAME_SIZE = 256
@@ -34,7 +34,7 @@ SAVE = "mix, write and report"
 STAGES = (LOOK, TOP, BOTTOM, DECODE, SAVE)
 
 
-class TimedVoice(Voice):
+class TimedGenerator(SoundGenerator):
     """Knows how long it spent on the codes of each level. It draws one candidate a sound, as the baseline does."""
 
     def __init__(self, plan: Plan, *args: Any) -> None:
@@ -61,11 +61,12 @@ class StagedVideoToAudio(VideoToAudio):
     """Knows how long it spent in each stage."""
 
     plan: Plan
-    voice: TimedVoice
+    generator: TimedGenerator
 
-    def make_voice(self) -> Voice:
-        self.voice = TimedVoice(self.plan, self.vqvae, self.top, self.bottom, self.sampling, self.num_iterations)
-        return self.voice
+    def make_generator(self) -> SoundGenerator:
+        models = (self.vqvae.codec, self.top.network, self.bottom.network)
+        self.generator = TimedGenerator(self.plan, *models, self.sampling, self.num_iterations)
+        return self.generator
 
 
 def measure_end_to_end(plan: Plan, duration_s: int | None = None) -> Part:
@@ -130,7 +131,7 @@ def run(plan: Plan, model: StagedVideoToAudio, clip: Clip, precision: Precision,
     began_at = time.perf_counter()
     prediction.save(folder / "made")
     saving_s = time.perf_counter() - began_at
-    codes_s = model.voice.stage_s
+    codes_s = model.generator.stage_s
     decoding_s = prediction.seconds["make sound"] - sum(codes_s.values())
     return {LOOK: prediction.seconds["look"], **codes_s, DECODE: decoding_s, SAVE: saving_s}
 

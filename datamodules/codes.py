@@ -165,8 +165,8 @@ class CodesDataModule(PairedDataModule):
 
     def facts(self) -> dict[str, Any]:
         """Classes and split, the geometry, and the fingerprint of the codebooks that the codes belong to."""
-        codebooks = fingerprint(self.vqvae.codebooks())
-        return super().facts() | {"geometry": self.vqvae.geometry.as_dict(), "codebooks": codebooks}
+        codec = self.vqvae.codec
+        return super().facts() | {"geometry": codec.geometry.as_dict(), "codebooks": codec.fingerprint()}
 
     def _prepare_files(self) -> list[SoundFile]:
         if self.vqvae is None:
@@ -200,11 +200,11 @@ class CodesDataModule(PairedDataModule):
             windows = Windows(chosen, window_samples)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         dtype = np.uint8 if self.vqvae.network.num_codes <= 256 else np.int32
-        vqvae = self.vqvae.to(device)
+        codec = self.vqvae.codec.to(device)
         found: dict[str, list[np.ndarray]] = {"top": [], "bottom": [], "label": []}
         batches = DataLoader(windows, batch_size=ENCODING_BATCH_SIZE)
         for batch in track(batches, description=f"Computing codes ({part})", transient=True):
-            top, bottom = vqvae.encode(batch["waveform"].to(device))
+            top, bottom = codec.encode(batch["waveform"].to(device))
             found["top"].append(top.cpu().numpy().astype(dtype))
             found["bottom"].append(bottom.cpu().numpy().astype(dtype))
             found["label"].append(batch["label"].numpy())

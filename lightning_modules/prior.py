@@ -11,7 +11,9 @@ from lightning_modules.system import System
 from metrics import CodePerplexity
 from networks import CodePrior, Sampling, sample_codes
 from networks.codec.code_grid import unflatten_codes
+from networks.codec.codec import Codec
 from pipelines.outputs import CodesPrediction, SoundPrediction
+from runtime.checkpoint import load
 
 
 class Prior(System):
@@ -20,6 +22,8 @@ class Prior(System):
     Args:
         network: the prior; its class count, rows, columns and codes must be those of the data and of the VQ-VAE.
         sampling: how codes are drawn for pictures and predictions.
+        codec: checkpoint of the VQ-VAE that made the codes. It is needed for pictures and predictions only, and is no
+            part of the prior's own checkpoints.
         learning_rate, weight_decay, warmup_steps: see `System`.
     """
 
@@ -32,22 +36,44 @@ class Prior(System):
         learning_rate: float = 3e-4,
         weight_decay: float = 0.01,
         warmup_steps: int = 200,
+        codec: str | None = None,
     ) -> None:
         super().__init__(network, learning_rate, weight_decay, warmup_steps)
         self.sampling = sampling
+        self.codec_path = codec
+        self._codec: Codec | None = None
         self.set_metrics(codes=CodePerplexity(network.num_codes, network.num_classes))
 
     def setup(self, stage: str) -> None:
-        """Checks that the codes of the data are those this network is made for.
+        """Load the codec, and check that its codes are those of the data and of the network.
 
         Raises:
-            ValueError: naming both shapes, or both numbers of codes.
+            FileNotFoundError: if there is no such checkpoint; the message says which command makes it.
+            ValueError: naming both shapes, numbers of codes or fingerprints, if they differ.
         """
         super().setup(stage)
-        vqvae = self.vqvae
-        if vqvae is None:
-            return
-        wanted = getattr(vqvae.geometry, f"{self.level}_shape"), vqvae.network.num_codes
+        if self.codec_path is not None:
+            self._codec = load(self.codec_path, config="vqvae.yaml").codec
+            self._check_codes(self._codec)
+
+    @property
+    def codec(self) -> Codec:
+        """The way from codes to sound, on the device of this module.
+
+        Raises:
+            ValueError: if the constructor was given none, or `setup` has not been called.
+        """
+        if self._codec is None:
+            raise ValueError(f"The {self.level} prior has no codec to decode with: give it the checkpoint of a VQ-VAE.")
+        self._codec = self._codec.to(self.device)
+        return self._codec
+
+    def _check_codes(self, codec: Codec) -> None:
+        if (books := codec.fingerprint()) != self.facts.get("codebooks", books):
+            raise ValueError(
+                f"The codes are of the codebooks {self.facts['codebooks']}, and {self.codec_path} has {books}."
+            )
+        wanted = getattr(codec.geometry, f"{self.level}_shape"), codec.network.num_codes
         found = (self.network.num_rows, self.network.num_columns), self.network.num_codes
         if wanted != found:
             raise ValueError(
@@ -55,7 +81,7 @@ class Prior(System):
                 f"and the VQ-VAE gives grids of {wanted[0]} and {wanted[1]} codes."
             )
         if (context := self.network.top_context) is not None:
-            wanted = vqvae.geometry.top_stride // vqvae.geometry.bottom_stride, vqvae.network.num_codes
+            wanted = codec.geometry.top_stride // codec.geometry.bottom_stride, codec.network.num_codes
             found = context.scale, context.embedding.num_embeddings
             if wanted != found:
                 raise ValueError(
@@ -63,15 +89,9 @@ class Prior(System):
                     f"needs {wanted}."
                 )
 
-    @property
-    def vqvae(self) -> Any:
-        """The fitted VQ-VAE that made the codes, held by the data; None without data. It is no part of this module."""
-        vqvae = getattr(getattr(self._trainer, "datamodule", None), "vqvae", None)
-        return None if vqvae is None else vqvae.to(self.device)
-
     @abstractmethod
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """(codes to be modelled, top codes given or None), flattened."""
+        """Flattened codes that are modelled, and the top codes that they are given, or None."""
 
     def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of one batch of code windows."""
@@ -112,15 +132,14 @@ class TopPrior(Prior):
     level = "top"
 
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """Top codes, given nothing."""
+        """Top codes, without a condition."""
         return batch["top_codes"], None
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[CodesPrediction]:
         """New top codes of the classes of held-out sounds, beside the real ones."""
-        network, vqvae = self.network, self.vqvae
-        seeds = batch["index"].tolist()
+        network, codec, seeds = self.network, self.codec, batch["index"].tolist()
         top_codes = sample_codes(network, batch["label"], network.num_columns, seeds, self.sampling)
-        real, sampled = vqvae.decode_coarsely(batch["top_codes"]), vqvae.decode_coarsely(top_codes)
+        real, sampled = codec.decode_coarsely(batch["top_codes"]), codec.decode_coarsely(top_codes)
         return [
             CodesPrediction(
                 name=f"top_{self.classes[label]}_{index:04d}",
@@ -146,19 +165,19 @@ class BottomPrior(Prior):
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[SoundPrediction]:
         """Sounds from new bottom codes under the top codes of held-out sounds, beside the reconstructions."""
-        network, vqvae, seeds = self.network, self.vqvae, batch["index"].tolist()
+        network, codec, seeds = self.network, self.codec, batch["index"].tolist()
         bottom_codes = sample_codes(
             network, batch["label"], network.num_columns, seeds, self.sampling, batch["top_codes"]
         )
-        real = vqvae.decode(batch["top_codes"], batch["bottom_codes"])
-        sampled = vqvae.decode(batch["top_codes"], bottom_codes)
-        waveforms = vqvae.spectrogram.invert(next(vqvae.with_grain([sampled], seeds)))
+        real = codec.decode(batch["top_codes"], batch["bottom_codes"])
+        sampled = codec.decode(batch["top_codes"], bottom_codes)
+        waveforms = codec.invert(sampled, seeds)
         return [
             SoundPrediction(
                 name=f"bottom_{self.classes[label]}_{index:04d}",
                 label=self.classes[label],
                 waveform=waveforms[i],
-                sample_rate_hz=vqvae.geometry.sample_rate_hz,
+                sample_rate_hz=codec.geometry.sample_rate_hz,
                 pictures=[("real codes", real[i, 0]), ("sampled bottom codes", sampled[i, 0])],
             )
             for i, (index, label) in enumerate(zip(seeds, batch["label"].tolist(), strict=True))

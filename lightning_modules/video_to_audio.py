@@ -18,7 +18,7 @@ from pipelines.evaluation.figures import Evaluation, Tagger
 from pipelines.outputs import FailedPrediction
 from pipelines.perception import Clip, Sight, look
 from pipelines.scene_renderer import SceneSound
-from pipelines.sound_generator import Voice
+from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, timed
 from runtime.checkpoint import check_fit, fingerprint, load
 
@@ -208,10 +208,10 @@ class VideoToAudio(LightningModule):
             folder=folder,
         )
 
-    def make_voice(self) -> Voice:
-        """What the three generative models sound like."""
-        models = (self.vqvae, self.top, self.bottom)
-        return Voice(*models, self.sampling, self.num_iterations, self.num_candidates, self.grain)
+    def make_generator(self) -> SoundGenerator:
+        """The three generative models as one."""
+        models = (self.vqvae.codec, self.top.network, self.bottom.network)
+        return SoundGenerator(*models, self.sampling, self.num_iterations, self.num_candidates, self.grain)
 
     def find_scenes(self, sight: Sight, duration_s: float) -> list[Scene]:
         """Scenes of what was seen, over the whole of a clip."""
@@ -232,7 +232,7 @@ class VideoToAudio(LightningModule):
         rate = self.geometry.sample_rate_hz
         seeds = [self.seed + variant for variant in range(self.num_variants)]
         activity = sight.activity if self.sync == "activity" else None
-        sound = SceneSound(self.make_voice(), seeds, activity, self.fade_s, self.ambience_db)
+        sound = SceneSound(self.make_generator(), seeds, activity, self.fade_s, self.ambience_db)
         paths = [folder / f"{seed}.wav" for seed in seeds]
         with ExitStack() as files:
             stems = [

@@ -1,7 +1,5 @@
 """Learning to turn spectrograms into codes and back."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import torch
@@ -11,27 +9,26 @@ from torchmetrics import MeanMetric, MeanSquaredError
 
 from lightning_modules.system import System
 from media import Geometry, Spectrogram
-from media.sound.grain import add_grain
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
-from networks.codec.code_grid import flatten_codes, unflatten_codes
+from networks.codec.codec import Codec
 from pipelines.outputs import SoundPrediction
 
 
 class VQVAE(System):
-    """Training of the VQ-VAE-2, and the way from waveforms to codes and back for all that comes after it.
+    """Training of the VQ-VAE-2; `codec` is what comes of it for all other systems.
 
     The loss is the mean squared error of the log-spectrogram in [-1, 1] and, weighted, the commitment of the encoder to
     its codes on both levels; the codebooks follow by moving averages.
 
     Args:
         network: the autoencoder.
-        geometry: of window, spectrogram and grids; its strides must be the network's.
+        geometry: sizes of window, spectrogram and grids; its strides must be the network's.
         commitment_weight: beta of the paper.
         learning_rate, weight_decay, warmup_steps: see `System`.
 
     Raises:
-        ValueError: where the strides of network and geometry differ, naming both.
+        ValueError: if the strides of network and geometry differ, naming both.
 
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.1, equation 2.
     """
@@ -65,8 +62,13 @@ class VQVAE(System):
             bottom=CodeUsage(network.num_codes),
         )
 
+    @property
+    def codec(self) -> Codec:
+        """The way from waveforms to codes and back, with the weights as they are now."""
+        return Codec(self.network, self.geometry, self.residual_db)
+
     def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of one batch of waveforms (batch, samples)."""
+        """Error and commitment on one batch of waveforms (batch, samples)."""
         spectrogram = self.spectrogram(batch["waveform"])
         output = self.network(spectrogram)
         loss, mse, commitment = self._losses(spectrogram, output)
@@ -96,7 +98,7 @@ class VQVAE(System):
         return figures
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the figures, and keeps the size of the error that is left: see `with_grain`."""
+        """Logs the figures, and keeps the size of the remaining error: see `Codec.with_grain`."""
         residual = self.held_out["val"]["residual"].compute().sqrt()
         self.residual_db = residual * self.geometry.dynamic_range_db / 2
         super().on_validation_epoch_end()
@@ -105,7 +107,7 @@ class VQVAE(System):
         """Reconstructions of held-out sounds."""
         original = self.spectrogram(batch["waveform"])
         reconstruction = self.network(original).reconstruction.float()
-        waveforms = self.spectrogram.invert(next(self.with_grain([reconstruction], batch["index"].tolist())))
+        waveforms = self.codec.invert(reconstruction, batch["index"].tolist())
         return [
             SoundPrediction(
                 name=f"reconstruction_{self.classes[label]}_{index:04d}",
@@ -116,67 +118,6 @@ class VQVAE(System):
             )
             for i, (index, label) in enumerate(zip(batch["index"].tolist(), batch["label"].tolist(), strict=True))
         ]
-
-    def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms (batch, samples) → flattened top and bottom codes (batch, length)."""
-        top, bottom = self.network.encode(self.spectrogram(waveform))
-        return flatten_codes(top.codes), flatten_codes(bottom.codes)
-
-    def decode(self, top_codes: Tensor, bottom_codes: Tensor) -> Tensor:
-        """Flattened top and bottom codes of any length → spectrogram (batch, 1, bins, frames)."""
-        top = unflatten_codes(top_codes, self.geometry.top_shape[0])
-        bottom = unflatten_codes(bottom_codes, self.geometry.bottom_shape[0])
-        return self.network.decode_codes(top, bottom).float()
-
-    def decode_columns(
-        self, top_columns: Iterator[Tensor], bottom_columns: Iterator[Tensor], num_top_columns: int = 30
-    ) -> Iterator[Tensor]:
-        """Columns of codes (batch, rows), without end → pieces of the spectrogram, equal to that decoded as a whole.
-
-        Args:
-            top_columns: of the top level.
-            bottom_columns: of the bottom level, as many as belong to the top columns.
-            num_top_columns: of a piece.
-
-        Yields:
-            (batch, 1, bins, frames).
-        """
-        scale = self.geometry.top_stride // self.geometry.bottom_stride
-        reach = self.network.reach
-        before: list[Tensor] = []
-        coming: list[Tensor] = []
-        while True:
-            for top in islice(top_columns, num_top_columns + reach - len(coming)):
-                coming.append(torch.cat([top, *islice(bottom_columns, scale)], dim=1))
-            if not coming:
-                return
-            seen = torch.stack(before + coming, dim=1)
-            top_rows = self.geometry.top_shape[0]
-            picture = self.decode(seen[..., :top_rows].flatten(1), seen[..., top_rows:].flatten(1))
-            first = len(before) * self.geometry.top_stride
-            yield picture[..., first : first + num_top_columns * self.geometry.top_stride]
-            before, coming = (before + coming[:num_top_columns])[-reach:], coming[num_top_columns:]
-
-    def with_grain(self, pieces: Iterable[Tensor], seeds: Sequence[int], strength: float = 1.0) -> Iterator[Tensor]:
-        """Consecutive decoded pieces (batch, 1, bins, frames) → the same, as uneven as the sounds they stand for.
-
-        Decoded is the mean of what the codes may mean; what varies about it is as large as the error on validation
-        data, in each frequency bin. See `media.sound.grain`.
-
-        Args:
-            pieces: of one spectrogram.
-            seeds: of the grain of each row.
-            strength: 1 puts back all that is missing, 0 nothing.
-        """
-        return add_grain(pieces, self.residual_db, self.geometry, seeds, strength)
-
-    def decode_coarsely(self, top_codes: Tensor) -> Tensor:
-        """Flattened top codes of any length → a coarse spectrogram: what the top prior says, on its own."""
-        return self.network.decode_top_codes(unflatten_codes(top_codes, self.geometry.top_shape[0])).float()
-
-    def codebooks(self) -> dict[str, Tensor]:
-        """Both codebooks, for their fingerprint."""
-        return {"top": self.network.quantize_top.codebook, "bottom": self.network.quantize_bottom.codebook}
 
     def _losses(self, spectrogram: Tensor, output: VQVAE2Output) -> tuple[Tensor, Tensor, Tensor]:
         mse = F.mse_loss(output.reconstruction.float(), spectrogram)

@@ -10,7 +10,7 @@ from media.sound.events import Event
 from media.soundtrack.arranging import arrange, leave_time, plan_events
 from media.video.activity import Activity
 from media.video.scenes import Scene
-from pipelines.sound_generator import Voice
+from pipelines.sound_generator import SoundGenerator
 
 AMBIENCE, EVENTS = 1, 2  # sources of chance beside the scenes' own
 
@@ -19,7 +19,7 @@ class SceneSound:
     """Lays out the sound of scenes, which come in order of time, for several variants at once.
 
     Args:
-        voice: makes the sound.
+        generator: makes the sound.
         seeds: of the variants.
         activity: events are placed at its onsets; None lets all sound run on.
         fade_s: at both ends of a scene, so that nothing is heard over a cut.
@@ -30,10 +30,15 @@ class SceneSound:
     """
 
     def __init__(
-        self, voice: Voice, seeds: list[int], activity: Activity | None, fade_s: float, ambience_db: float | None
+        self,
+        generator: SoundGenerator,
+        seeds: list[int],
+        activity: Activity | None,
+        fade_s: float,
+        ambience_db: float | None,
     ) -> None:
-        self.voice, self.seeds, self.activity, self.fade_s = voice, seeds, activity, fade_s
-        self.rate = voice.geometry.sample_rate_hz
+        self.generator, self.seeds, self.activity, self.fade_s = generator, seeds, activity, fade_s
+        self.rate = generator.geometry.sample_rate_hz
         self.placed_s: list[list[tuple[float, float]]] = [[] for _ in seeds]
         self._events: dict[int, list[list[Event]]] = {}
         self._ambiences = [
@@ -71,7 +76,7 @@ class SceneSound:
                 ]
                 yield from ((variant, block) for block in arrange(events[variant], plan, num_samples, self.rate))
         if running_on := [variant for variant in variants if not events[variant]]:
-            sound = self.voice.sound(
+            sound = self.generator.sound(
                 scene.label, [(self.seeds[variant], number) for variant in running_on], num_samples
             )
             for piece in self._faded(sound, num_samples):
@@ -87,7 +92,7 @@ class SceneSound:
 
     def _events_of(self, label: int) -> list[list[Event]]:
         if label not in self._events:
-            self._events[label] = self.voice.events(label, self.seeds)
+            self._events[label] = self.generator.events(label, self.seeds)
         return self._events[label]
 
     def _quiet(self, variant: int, num_samples: int) -> Iterator[np.ndarray]:

@@ -1,8 +1,7 @@
-"""Sound of a class, drawn from the three models that make it."""
+"""Sounds of a class, drawn from the networks that make them."""
 
 from collections.abc import Iterator
 from itertools import islice, tee
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,8 @@ from rich.progress import Progress
 from torch import Tensor
 
 from media.sound.events import Event, EventPool
-from networks import Sampling, stream_columns
+from networks import CodePrior, Sampling, stream_columns
+from networks.codec.codec import Codec
 from networks.prior.best_of_n import stream_best_columns
 
 DRAWS = {"top": 0, "bottom": 1, "grain": 2, "noise": 3}  # what a seed is used for, each as if with one of its own
@@ -19,32 +19,33 @@ MAX_WINDOWS = 12
 MAX_ROWS = 64  # that are drawn at once, candidates included
 
 
-class Voice:
+class SoundGenerator:
     """Draws codes, decodes and inverts them, for several seeds in one batch; each seed sounds as it does alone.
 
     Args:
-        vqvae, top, bottom: fitted, belonging together, on the device that is to be used.
-        sampling: of both priors.
-        num_iterations: of Griffin-Lim.
+        codec: turns codes into sound, on the device that is to be used.
+        top, bottom: fitted priors over the codec's codes, on the same device.
+        sampling: how both priors are sampled.
+        num_iterations: iterations of Griffin-Lim.
         num_candidates: beginnings of top codes that are drawn for each sound, of which the one that is most plainly of
             its class is kept; see `networks.prior.best_of_n`.
-        grain: how much of the unevenness that a decoded spectrogram lacks is put back; see `VQVAE.with_grain`.
+        grain: share of the unevenness missing from a decoded spectrogram that is put back; see `Codec.with_grain`.
     """
 
     def __init__(
         self,
-        vqvae: Any,
-        top: Any,
-        bottom: Any,
+        codec: Codec,
+        top: CodePrior,
+        bottom: CodePrior,
         sampling: Sampling,
         num_iterations: int,
         num_candidates: int = 1,
         grain: float = 1.0,
     ) -> None:
-        self.vqvae, self.priors = vqvae, {"top": top.network, "bottom": bottom.network}
+        self.codec, self.priors = codec, {"top": top, "bottom": bottom}
         self.sampling, self.num_iterations = sampling, num_iterations
         self.num_candidates, self.grain = num_candidates, grain
-        self.geometry = vqvae.geometry
+        self.geometry = codec.geometry
 
     @torch.inference_mode()
     def sound(self, label: int, seeds: list[tuple[int, ...]], num_samples: int) -> Iterator[np.ndarray]:
@@ -59,16 +60,16 @@ class Voice:
             float32 (rows, samples), together `num_samples`.
         """
         num_columns = self.geometry.top_columns_of(num_samples)
-        labels = torch.full((len(seeds),), label, device=self.vqvae.device)
+        labels = torch.full((len(seeds),), label, device=self.codec.device)
         for_bottom, for_decoder = tee(islice(self._columns("top", labels, seeds), num_columns))
         bottom_columns = self._columns("bottom", labels, seeds, for_bottom)
         num_bottom_columns = num_columns * self.priors["bottom"].top_context.scale
         with Progress(transient=True) as progress:
             bottom_columns = progress.track(bottom_columns, num_bottom_columns, description="sampling codes")
-            pieces = self.vqvae.decode_columns(for_decoder, bottom_columns)
+            pieces = self.codec.decode_columns(for_decoder, bottom_columns)
             num_left = num_samples
-            pieces = self.vqvae.with_grain(pieces, [row_seed(seed, "grain") for seed in seeds], self.grain)
-            for piece in self.vqvae.spectrogram.invert_pieces(pieces, self.num_iterations):
+            pieces = self.codec.with_grain(pieces, [row_seed(seed, "grain") for seed in seeds], self.grain)
+            for piece in self.codec.spectrogram.invert_pieces(pieces, self.num_iterations):
                 piece = piece[:, :num_left].cpu().float().numpy()
                 num_left -= piece.shape[1]
                 yield piece

@@ -36,7 +36,7 @@ def count_codes(checkpoint: Path, root: str, cache_dir: str) -> dict[str, np.nda
     windows = Windows([file for file in files if file.part == "val"], vqvae.geometry.window_samples)
     counts = {level: np.zeros(vqvae.network.num_codes, int) for level in TITLES}
     for batch in track(DataLoader(windows, BATCH_SIZE), description="Counting codes", transient=True):
-        for level, codes in zip(TITLES, vqvae.encode(batch["waveform"]), strict=True):
+        for level, codes in zip(TITLES, vqvae.codec.encode(batch["waveform"]), strict=True):
             counts[level] += np.bincount(codes.flatten().numpy(), minlength=len(counts[level]))
     return counts
 

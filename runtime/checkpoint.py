@@ -78,7 +78,7 @@ def check_fit(systems: dict[str, Any], paths: dict[str, str]) -> None:
             was trained on the codes of another VQ-VAE.
     """
     vqvae = systems["vqvae"]
-    codebooks = fingerprint(vqvae.codebooks())
+    codebooks = vqvae.codec.fingerprint()
     expected = {"classes": vqvae.facts["classes"], "geometry": vqvae.geometry.as_dict(), "codebooks": codebooks}
     needed = {"top": list(expected), "bottom": list(expected), "classifier": ["classes"]}
     for name, facts in needed.items():

@@ -18,7 +18,7 @@ import cli
 from demo import LABELS
 from demo.sounds import synthesise
 from lightning_modules import load
-from pipelines.sound_generator import Voice
+from pipelines.sound_generator import SoundGenerator
 
 PROJECT = Path(cli.__file__).parent
 CHECKPOINTS = PROJECT / "outputs" / "demo" / "checkpoints"
@@ -58,10 +58,10 @@ def no_animals(vqvae, animals: Tensor, seed: int) -> Tensor:
     level = 10 ** (-2 * torch.rand(third, 1, generator=generator))
     noise = noise / noise.abs().amax(dim=1, keepdim=True) * level
     silence = torch.randn(third, animals.shape[1], generator=generator) * 1e-4
-    top, bottom = vqvae.encode(animals[:third])
+    top, bottom = vqvae.codec.encode(animals[:third])
     top = top[:, torch.randperm(top.shape[1], generator=generator)]
     bottom = bottom[:, torch.randperm(bottom.shape[1], generator=generator)]
-    shuffled = vqvae.spectrogram.invert(vqvae.decode(top, bottom), num_iterations=16)
+    shuffled = vqvae.spectrogram.invert(vqvae.codec.decode(top, bottom), num_iterations=16)
     return vqvae.spectrogram(torch.cat([noise, shuffled, silence]))
 
 
@@ -73,7 +73,7 @@ def labelled_spectrograms(vqvae, num_each: int, seed: int, reconstructed: bool) 
     for label, waveforms in enumerate(animals):
         versions = [vqvae.spectrogram(waveforms)]
         if reconstructed:
-            decoded = vqvae.decode(*vqvae.encode(waveforms))
+            decoded = vqvae.codec.decode(*vqvae.codec.encode(waveforms))
             versions.append(vqvae.spectrogram(vqvae.spectrogram.invert(decoded, num_iterations=16)))
         pictures += versions
         labels += [label] * sum(map(len, versions))
@@ -122,17 +122,17 @@ def test_the_recogniser_knows_unseen_synthetic_sounds(systems: dict, recogniser:
     assert right.mean() >= 0.95
 
 
-def demo_voice(systems: dict) -> Voice:
+def demo_generator(systems: dict) -> SoundGenerator:
     """Draws sounds as the demo does for its video."""
     composite = cli.main(["--config", "video2audio.yaml", "--config", "demo.yaml"], run=False).model
     composite.vqvae, composite.top, composite.bottom = (systems[name] for name in ("vqvae", "top", "bottom"))
-    return composite.make_voice()
+    return composite.make_generator()
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("label", range(len(LABELS)), ids=LABELS)
 def test_generated_sounds_are_recognised(systems: dict, recogniser: nn.Module, label: int) -> None:
-    waveforms = torch.from_numpy(demo_voice(systems).windows(label, [(seed,) for seed in range(NUM_GENERATED)]))
+    waveforms = torch.from_numpy(demo_generator(systems).windows(label, [(seed,) for seed in range(NUM_GENERATED)]))
     found = recogniser(systems["vqvae"].spectrogram(waveforms)).argmax(dim=1)
     counts = torch.bincount(found, minlength=OTHER + 1).tolist()
     print(LABELS[label], dict(zip([*LABELS, "other"], counts, strict=True)))

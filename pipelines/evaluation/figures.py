@@ -71,7 +71,7 @@ class Evaluation:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.sounds = RowSounds(model.make_voice(), model.seed)
+        self.sounds = RowSounds(model.make_generator(), model.seed)
         self._settings = {name: value for name, value in model.settings().items() if name not in ABOUT_VIDEOS}
         self.store: SoundStore | None = None
         self.results: dict[str, Any] = {}
@@ -147,7 +147,7 @@ class Evaluation:
         if kind == "photos":
             systems = [self.model.classifier]
         else:
-            top_codes, bottom_codes = self.model.vqvae.encode(batch["waveform"])
+            top_codes, bottom_codes = self.model.vqvae.codec.encode(batch["waveform"])
             batch = batch | {"top_codes": top_codes, "bottom_codes": bottom_codes}
             systems = [self.model.vqvae, self.model.top, self.model.bottom]
         for system in systems:

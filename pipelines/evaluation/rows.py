@@ -16,7 +16,7 @@ from torch import Tensor
 from media.files import atomic_path
 from networks import sample_codes
 from pipelines.evaluation.jobs import SoundJob
-from pipelines.sound_generator import Voice, row_seed
+from pipelines.sound_generator import SoundGenerator, row_seed
 from runtime.resuming import changes
 
 ROWS = {
@@ -74,12 +74,12 @@ class RowSounds:
     """Makes the sounds of a row.
 
     Args:
-        voice: of the models.
+        generator: of the models.
         seed: each generated sound is a function of it, the class, and the sound's number.
     """
 
-    def __init__(self, voice: Voice, seed: int) -> None:
-        self.voice, self.seed = voice, seed
+    def __init__(self, generator: SoundGenerator, seed: int) -> None:
+        self.generator, self.seed = generator, seed
 
     def make(self, job: SoundJob) -> np.ndarray:
         """float32 (batch, window_samples) in [-1, 1]; a sound that would clip is scaled down as a whole."""
@@ -91,23 +91,24 @@ class RowSounds:
             return job.waveform
         if job.row == "noise":
             return self._noise(job)
-        vqvae = self.voice.vqvae
-        spectrogram = vqvae.spectrogram(job.waveform)
+        codec = self.generator.codec
+        spectrogram = codec.spectrogram(job.waveform)
+        if job.row == "inverted":
+            return codec.spectrogram.invert(spectrogram, self.generator.num_iterations)
         if job.row in ("reconstructed", "copied"):
-            spectrogram = vqvae.network(spectrogram).reconstruction.float()
+            spectrogram = codec.network(spectrogram).reconstruction.float()
         elif job.row == "real_top_codes":
             spectrogram = self._under_real_top_codes(job)
-        if job.row != "inverted":
-            spectrogram = next(vqvae.with_grain([spectrogram], self._seeds(job, "grain"), self.voice.grain))
-        return vqvae.spectrogram.invert(spectrogram, self.voice.num_iterations)
+        seeds = self._seeds(job, "grain")
+        return codec.invert(spectrogram, seeds, self.generator.grain, self.generator.num_iterations)
 
     def _under_real_top_codes(self, job: SoundJob) -> Tensor:
-        bottom = self.voice.priors["bottom"]
-        top_codes, _ = self.voice.vqvae.encode(job.waveform)
+        bottom = self.generator.priors["bottom"]
+        top_codes, _ = self.generator.codec.encode(job.waveform)
         labels = torch.full((len(job.numbers),), job.label, device=top_codes.device)
         seeds = self._seeds(job, "bottom")
-        bottom_codes = sample_codes(bottom, labels, bottom.num_columns, seeds, self.voice.sampling, top_codes)
-        return self.voice.vqvae.decode(top_codes, bottom_codes)
+        bottom_codes = sample_codes(bottom, labels, bottom.num_columns, seeds, self.generator.sampling, top_codes)
+        return self.generator.codec.decode(top_codes, bottom_codes)
 
     def _noise(self, job: SoundJob) -> Tensor:
         """With random phases nothing is left of a sound but how loud each frequency is (Theiler et al. 1992)."""
@@ -123,7 +124,7 @@ class RowSounds:
         return [row_seed((self.seed, job.label, number), draw) for number in job.numbers]
 
     def _generated(self, job: SoundJob) -> np.ndarray:
-        return self.voice.windows(job.label, [(self.seed, job.label, number) for number in job.numbers])
+        return self.generator.windows(job.label, [(self.seed, job.label, number) for number in job.numbers])
 
 
 def made_with(row: str, settings: dict[str, Any], fingerprints: dict[str, str]) -> dict[str, Any]:

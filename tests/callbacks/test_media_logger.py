@@ -12,6 +12,7 @@ from tests.helpers.tiny import (
     code_data,
     fitted,
     photo_data,
+    saved_vqvae,
     sound_data,
     tiny_bottom,
     tiny_classifier,
@@ -35,7 +36,7 @@ def test_a_vqvaes_pictures_and_sounds_go_to_files_without_wandb(tmp_path):
 
 
 def test_every_nth_validation_is_shown_from_the_first_on(tmp_path):
-    names = names_after_fit(tmp_path, tiny_top(), code_data(), every_n_validations=2, num_examples=1)
+    names = names_after_fit(tmp_path, tiny_top(codec=saved_vqvae()), code_data(), every_n_validations=2, num_examples=1)
     assert names == ["spectrograms_000002.png", "spectrograms_000006.png"]
 
 
@@ -44,7 +45,9 @@ def test_zero_switches_it_off(tmp_path):
 
 
 def test_a_bottom_prior_is_heard(tmp_path):
-    names = names_after_fit(tmp_path, tiny_bottom(), code_data(), every_n_validations=9, num_examples=1)
+    names = names_after_fit(
+        tmp_path, tiny_bottom(codec=saved_vqvae()), code_data(), every_n_validations=9, num_examples=1
+    )
     assert names == ["cat_0_000002.wav", "spectrograms_000002.png"]
 
 

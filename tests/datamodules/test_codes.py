@@ -10,7 +10,7 @@ from datamodules import BottomCodesDataModule, TopCodesDataModule
 from datamodules.codes import ShiftedWindows
 from datamodules.files.decoded_sounds import SoundFile, sound_files
 from datamodules.sounds import Windows
-from lightning_modules import VQVAE
+from networks.codec.codec import Codec
 from tests.datamodules.conftest import RATE_HZ, tree, write_sound
 from tests.helpers.tiny import (
     BOTTOM_LENGTH,
@@ -50,13 +50,13 @@ def vqvae(tmp_path, root) -> str:
 @pytest.fixture
 def encoded(monkeypatch) -> list[int]:
     """The sizes of the batches that were encoded."""
-    sizes, encode = [], VQVAE.encode
+    sizes, encode = [], Codec.encode
 
     def counting(self, waveform):
         sizes.append(len(waveform))
         return encode(self, waveform)
 
-    monkeypatch.setattr(VQVAE, "encode", counting)
+    monkeypatch.setattr(Codec, "encode", counting)
     return sizes
 
 
@@ -86,7 +86,7 @@ def test_they_are_the_codes_of_the_sounds(root, vqvae, cache_dir):
     assert len(windows) == len(data.test_set) > 0
     for item, window in zip(data.test_set, windows, strict=True):
         with torch.no_grad():
-            top, bottom = data.vqvae.encode(window["waveform"][None])
+            top, bottom = data.vqvae.codec.encode(window["waveform"][None])
         assert (item["label"], item["index"]) == (window["label"], window["index"])
         # The same but for codes that lie between two vectors, alone and in a batch.
         assert (item["top_codes"] == top[0]).float().mean() > 0.95

@@ -1,4 +1,4 @@
-"""An evaluation without models that take time: jobs of real sounds, and a voice that knows sounds by heart."""
+"""An evaluation without models that take time: jobs of real sounds, and a generator that knows sounds by heart."""
 
 from functools import partial
 

@@ -1,6 +1,10 @@
 """Systems and data small enough to be trained for a step in no time."""
 
+import atexit
+import functools
+import tempfile
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -11,7 +15,7 @@ from torch.utils.data import DataLoader, default_collate
 from lightning_modules import VQVAE, BottomPrior, Classifier, System, TopPrior
 from media import Geometry
 from networks import VQVAE2, CodePrior, ResNet50, TopContext
-from runtime.checkpoint import fingerprint
+from runtime.checkpoint import CHECKPOINT_KEY
 from tests.helpers.tiny_networks import strengthened
 
 CLASSES = ["cat", "dog"]
@@ -63,6 +67,18 @@ def fitted_vqvae(seed: int = 0) -> VQVAE:
     vqvae.residual_db += 3.0
     vqvae.facts = {"classes": CLASSES, "split": {}, "geometry": GEOMETRY.as_dict()}
     return vqvae.eval().requires_grad_(False)
+
+
+@functools.cache
+def saved_vqvae(seed: int = 0) -> str:
+    """Path of a checkpoint of `fitted_vqvae`."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    path, vqvae = Path(folder.name) / "vqvae.ckpt", fitted_vqvae(seed)
+    torch.save(
+        {CHECKPOINT_KEY: {"system": vqvae.describe(), "facts": vqvae.facts}, "state_dict": vqvae.state_dict()}, path
+    )
+    return str(path)
 
 
 def tiny_top(dropout: float = 0.0, **options: Any) -> TopPrior:
@@ -118,11 +134,10 @@ def tiny_photos(num: int = 8, seed: int = 0) -> dict[str, Any]:
 class TinyData(lightning.LightningDataModule):
     """One batch for everything, with facts as the real data modules give them."""
 
-    def __init__(self, batch: dict[str, Any], vqvae: VQVAE | None = None, **facts: Any) -> None:
+    def __init__(self, batch: dict[str, Any], **facts: Any) -> None:
         super().__init__()
         num = len(batch["label"])
         self.items = [{name: values[i] for name, values in batch.items()} for i in range(num)]
-        self.vqvae = vqvae
         self._facts = {"classes": CLASSES, "split": {"cat/cat_1.wav": "train"}} | facts
 
     def facts(self) -> dict[str, Any]:
@@ -143,8 +158,8 @@ def sound_data(**facts: Any) -> TinyData:
 
 def code_data(vqvae: VQVAE | None = None, **facts: Any) -> TinyData:
     vqvae = vqvae or fitted_vqvae()
-    facts = {"geometry": GEOMETRY.as_dict(), "codebooks": fingerprint(vqvae.codebooks())} | facts
-    return TinyData(tiny_codes(), vqvae, **facts)
+    facts = {"geometry": GEOMETRY.as_dict(), "codebooks": vqvae.codec.fingerprint()} | facts
+    return TinyData(tiny_codes(), **facts)
 
 
 def photo_data(**facts: Any) -> TinyData:

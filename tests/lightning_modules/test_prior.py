@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightning_modules import BottomPrior
+from lightning_modules import BottomPrior, TopPrior, load
 from networks import CodePrior, Sampling
 from tests.helpers.tiny import (
     BOTTOM_LENGTH,
@@ -11,6 +11,7 @@ from tests.helpers.tiny import (
     code_data,
     fitted,
     fitted_vqvae,
+    saved_vqvae,
     tiny_bottom,
     tiny_codes,
     tiny_top,
@@ -59,13 +60,13 @@ def test_held_out_figures_carry_the_names_of_the_classes(prior, data):
 def test_a_grid_that_is_not_the_vqvaes_is_refused(data):
     network = CodePrior(2, 8, 8, 16, 16, num_layers=1, num_heads=2, feedforward_width=32)
     with pytest.raises(ValueError, match=r"top prior.*\(8, 8\).*16 codes.*VQ-VAE gives grids of \(8, 4\) and 16"):
-        fitted(type(tiny_top())(network), data)
+        fitted(TopPrior(network, codec=saved_vqvae()), data)
 
 
 def test_a_number_of_codes_that_is_not_the_vqvaes_is_refused(data):
     network = CodePrior(2, 8, 4, 32, 16, num_layers=1, num_heads=2, feedforward_width=32)
     with pytest.raises(ValueError, match=r"and 32 codes.*and 16 codes"):
-        fitted(type(tiny_top())(network), data)
+        fitted(TopPrior(network, codec=saved_vqvae()), data)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_number_of_codes_that_is_not_the_vqvaes_is_refused(data):
 )
 def test_a_context_that_is_not_made_for_the_vqvaes_top_grid_is_refused(data, options, both):
     with pytest.raises(ValueError) as error:
-        fitted(tiny_bottom(**options), data)
+        fitted(tiny_bottom(codec=saved_vqvae(), **options), data)
     assert all(value in str(error.value) for value in both)
 
 
@@ -87,14 +88,41 @@ def test_the_bottom_prior_sees_the_top_codes():
     assert not torch.allclose(before, after, atol=0.1)
 
 
-def test_the_vqvae_is_no_part_of_a_priors_checkpoint(data, prior):
+def test_the_codec_is_no_part_of_a_priors_checkpoint(data):
+    prior = tiny_top(codec=saved_vqvae())
     fitted(prior, data)
-    assert prior.vqvae is data.vqvae
+    assert prior.codec.fingerprint() == fitted_vqvae().codec.fingerprint()
     assert {name.split(".")[0] for name in prior.state_dict()} == {"network"}
 
 
+def test_a_prior_is_loaded_and_resumed_where_its_codec_is_gone_or_elsewhere(data, tmp_path):
+    path = tmp_path / "top.ckpt"
+    prior = tiny_top(codec=saved_vqvae())
+    fitted(prior, data, max_steps=2).save_checkpoint(path)
+    stored = torch.load(path, weights_only=True)
+    stored["video2audio"]["system"]["init_args"]["codec"] = "gone.ckpt"
+    torch.save(stored, path)
+    assert torch.equal(nats_by_hand(load(path)), nats_by_hand(prior.eval()))
+    resumed = tiny_trainer(max_steps=4, limit_val_batches=0)
+    resumed.fit(tiny_top(codec=saved_vqvae()), data, ckpt_path=path, weights_only=True)
+    assert resumed.global_step == 4
+    del stored["video2audio"]["system"]["init_args"]["codec"]  # as before priors knew their codec
+    torch.save(stored, path)
+    assert torch.equal(nats_by_hand(load(path)), nats_by_hand(prior))
+
+
+def test_a_codec_of_other_codebooks_than_the_codes_is_refused(data):
+    with pytest.raises(ValueError, match=r"codes are of the codebooks \w{16}, and .*vqvae.ckpt has \w{16}"):
+        fitted(tiny_top(codec=saved_vqvae(seed=3)), data)
+
+
+def test_what_is_to_be_heard_needs_a_codec(data):
+    with pytest.raises(ValueError, match="bottom prior has no codec"):
+        tiny_trainer().predict(tiny_bottom(), data)
+
+
 def test_top_predictions_are_new_codes_of_the_same_classes(data):
-    prior = tiny_top()
+    prior = tiny_top(codec=saved_vqvae())
     first, second = tiny_trainer().predict(prior, data)
     again, _ = tiny_trainer().predict(prior, data)
     assert [p.label for p in first + second] == CLASSES * 4
@@ -105,10 +133,10 @@ def test_top_predictions_are_new_codes_of_the_same_classes(data):
 
 
 def test_bottom_predictions_are_sounds_beside_their_reconstructions(data):
-    prior = tiny_bottom(sampling=Sampling(temperature=0.5))
+    prior = tiny_bottom(sampling=Sampling(temperature=0.5), codec=saved_vqvae())
     predictions = tiny_trainer().predict(prior, data)[0]
     batch = tiny_codes()
-    real = data.vqvae.decode(batch["top_codes"], batch["bottom_codes"])
+    real = fitted_vqvae().codec.decode(batch["top_codes"], batch["bottom_codes"])
     for index, prediction in enumerate(predictions):
         assert prediction.waveform.shape == (GEOMETRY.window_samples,)
         assert prediction.sample_rate_hz == GEOMETRY.sample_rate_hz

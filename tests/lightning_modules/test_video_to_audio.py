@@ -11,7 +11,7 @@ from media.sound.events import Event
 from media.video.activity import Activity, ActivityMeter
 from media.video.scenes import Scene
 from pipelines.outputs import FailedPrediction
-from pipelines.sound_generator import Voice
+from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import VideoPrediction
 from tests.helpers.colours import GREEN, GREY, RED, SYSTEMS, ColourClip, composite
 from tests.helpers.tiny import (
@@ -128,18 +128,18 @@ def test_a_variant_of_a_batch_is_the_single_run_with_its_seed(onsets_s, monkeypa
 
 
 def see_onsets(monkeypatch, onsets_s: list[float], cuts_s: list[float] = ()) -> None:
-    """Something happens at these times, whatever is seen; and the voice has two events."""
+    """Something happens at these times, whatever is seen; and the generator has two events."""
 
     def finish(meter) -> Activity:
         times_s = np.arange(4) / 4
         return Activity(times_s, np.zeros(4), np.array(onsets_s), np.ones(len(onsets_s)), np.array(cuts_s))
 
-    def events(voice, label, seeds):
+    def events(generator, label, seeds):
         tone = np.sin(np.arange(800) / (3 + label)).astype(np.float32)
         return [[Event(tone, 80, 20.0), Event(-tone, 80, 15.0)] for _ in seeds]
 
     monkeypatch.setattr(ActivityMeter, "finish", finish)
-    monkeypatch.setattr(Voice, "events", events)
+    monkeypatch.setattr(SoundGenerator, "events", events)
 
 
 def test_events_are_placed_where_something_happens(monkeypatch):

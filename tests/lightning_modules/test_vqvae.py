@@ -1,22 +1,13 @@
-import dataclasses
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn import functional as F
 
 from lightning_modules import VQVAE
 from networks import VQVAE2
-from networks.codec.code_grid import flatten_codes
-from tests.conftest import PROJECT
 from tests.helpers.tiny import (
-    BOTTOM_LENGTH,
     CLASSES,
     GEOMETRY,
     NUM_CODES,
-    TOP_LENGTH,
     fitted,
     fitted_vqvae,
     sound_data,
@@ -24,59 +15,11 @@ from tests.helpers.tiny import (
     tiny_trainer,
     tiny_vqvae,
 )
-from tests.helpers.tiny_networks import strengthened
 
 
 @pytest.fixture(scope="module")
 def vqvae() -> VQVAE:
     return fitted_vqvae()
-
-
-@torch.no_grad()
-def test_encoding_then_decoding_is_the_network(vqvae):
-    waveform = tiny_sounds()["waveform"]
-    output = vqvae.network(vqvae.spectrogram(waveform))
-    top_codes, bottom_codes = vqvae.encode(waveform)
-    assert top_codes.shape == (8, TOP_LENGTH)
-    assert bottom_codes.shape == (8, BOTTOM_LENGTH)
-    assert torch.equal(top_codes, flatten_codes(output.top.codes))
-    assert len(top_codes.unique()) > 4
-    torch.testing.assert_close(vqvae.decode(top_codes, bottom_codes), output.reconstruction)
-
-
-@torch.no_grad()
-def test_codes_of_any_length_are_decoded(vqvae):
-    top_codes, bottom_codes = vqvae.encode(tiny_sounds()["waveform"])
-    frames = GEOMETRY.num_frames
-    three, five = (vqvae.decode(top_codes.repeat(1, n), bottom_codes.repeat(1, n)) for n in (3, 5))
-    assert five.shape == (8, 1, GEOMETRY.num_bins, 5 * frames)
-    torch.testing.assert_close(three[..., frames : 2 * frames], five[..., 2 * frames : 3 * frames])
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("num_top_columns", [1, 2, 5, 40])
-@pytest.mark.parametrize("options", [{}, {"num_residual_blocks": 0}, {"bottom_stride": 2}, {"top_stride": 16}], ids=str)
-def test_columns_are_decoded_as_the_whole_is(num_top_columns, options):
-    network = strengthened(VQVAE2(**tiny_vqvae().network.describe()["init_args"] | options)).eval()
-    geometry = dataclasses.replace(GEOMETRY, bottom_stride=network.bottom_stride, top_stride=network.top_stride)
-    vqvae = VQVAE(network, geometry)
-    scale = geometry.top_stride // geometry.bottom_stride
-    generator = torch.Generator().manual_seed(0)
-    top = torch.randint(NUM_CODES, (2, 17, geometry.top_shape[0]), generator=generator)
-    bottom = torch.randint(NUM_CODES, (2, 17 * scale, geometry.bottom_shape[0]), generator=generator)
-    expected = vqvae.decode(top.flatten(1), bottom.flatten(1))
-    pieces = list(vqvae.decode_columns(iter(top.unbind(1)), iter(bottom.unbind(1)), num_top_columns))
-    assert len(pieces) == -(-17 // num_top_columns)
-    torch.testing.assert_close(torch.cat(pieces, dim=-1), expected, atol=1e-4, rtol=0)
-
-
-@torch.no_grad()
-def test_a_coarse_picture_needs_top_codes_only(vqvae):
-    output = vqvae.network(vqvae.spectrogram(tiny_sounds()["waveform"]))
-    nothing = torch.zeros_like(output.bottom.vectors)
-    torch.testing.assert_close(
-        vqvae.decode_coarsely(flatten_codes(output.top.codes)), vqvae.network.decode(output.top.vectors, nothing)
-    )
 
 
 def test_the_loss_is_the_error_and_the_weighted_commitment_of_both_levels():
@@ -148,7 +91,7 @@ def test_validation_tells_how_much_grain_is_missing():
     error_db = (decoded - spectrogram) * GEOMETRY.dynamic_range_db / 2
     torch.testing.assert_close(vqvae.residual_db, error_db.square().mean(dim=(0, 1, 3)).sqrt())
     (smooth,), (half,), (full,) = (
-        vqvae.with_grain([decoded], range(len(decoded)), strength) for strength in (0.0, 0.5, 1.0)
+        vqvae.codec.with_grain([decoded], range(len(decoded)), strength) for strength in (0.0, 0.5, 1.0)
     )
     torch.testing.assert_close(smooth, decoded)
     assert 0 < (half - decoded).std() < (full - decoded).std()
@@ -157,51 +100,3 @@ def test_validation_tells_how_much_grain_is_missing():
 def test_strides_that_differ_from_the_geometrys_are_refused():
     with pytest.raises(ValueError, match=r"\(4, 16\) in the network, \(4, 8\) in the geometry"):
         VQVAE(VQVAE2(top_stride=16), GEOMETRY)
-
-
-HOUR = """
-from itertools import islice, tee
-from pathlib import Path
-import torch
-from lightning_modules import VQVAE
-from media import Geometry
-from networks import VQVAE2, CodePrior, Sampling, TopContext, stream_columns
-
-def resident_bytes():
-    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
-
-torch.manual_seed(0)
-torch.set_num_threads(1)
-strides = dict(bottom_stride=8, top_stride=16)
-geometry = Geometry(sample_rate_hz=80, n_fft=30, hop_samples=8, num_frames=48, **strides)
-network = VQVAE2(width=8, num_residual_blocks=1, residual_width=4, embedding_dim=4, num_codes=8, **strides)
-vqvae = VQVAE(network, geometry).eval()
-sizes = dict(num_classes=2, num_codes=8, width=16, num_layers=1, num_heads=2, feedforward_width=32)
-context = TopContext(num_codes=8, width=16, num_layers=1, kernel_size=3, rank=4)
-sizes["attention_columns"] = ATTENTION_COLUMNS
-top = CodePrior(num_rows=1, num_columns=60, **sizes).eval()
-bottom = CodePrior(num_rows=2, num_columns=120, top_context=context, **sizes).eval()
-
-labels = torch.tensor([0, 1])
-for_bottom, for_decoder = tee(stream_columns(top, labels, [1, 2], Sampling()))
-bottom_columns = stream_columns(bottom, labels, [3, 4], Sampling(), for_bottom)
-pictures = vqvae.decode_columns(for_decoder, bottom_columns, num_top_columns=6)
-num_samples = after_a_tenth = 0
-for waveform in vqvae.spectrogram.invert_pieces(pictures, num_iterations=4):
-    num_samples += waveform.shape[1]
-    if num_samples >= 360 * 80 and not after_a_tenth:
-        after_a_tenth = resident_bytes()
-    if num_samples >= 3600 * 80:
-        break
-print(resident_bytes() - after_a_tenth)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the resident size is read from Linux")
-@pytest.mark.parametrize("attention_columns", [None, 3])
-def test_an_hour_of_sound_needs_the_memory_of_minutes(attention_columns):
-    """From both priors to the waveform: at the end the process is as large as after a tenth."""
-    program = HOUR.replace("ATTENTION_COLUMNS", str(attention_columns))
-    result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert int(result.stdout) < 2**20

@@ -12,7 +12,7 @@ RATE_HZ, NUM_SAMPLES = 1000, 2000
 RUNNING_ON, EVENT = 0.25, 0.5
 
 
-class FakeVoice:
+class FakeGenerator:
     """Events of a quarter of a second, and sound that runs on, told apart by their level."""
 
     geometry = SimpleNamespace(sample_rate_hz=RATE_HZ)
@@ -28,7 +28,7 @@ def heard(onsets_s: list[float]) -> tuple[np.ndarray, list[tuple[float, float]]]
     """The sound of a scene from 1 s to 3 s, and the events that are placed."""
     nothing = np.zeros(0)
     activity = Activity(nothing, nothing, np.array(onsets_s), np.ones(len(onsets_s)), nothing)
-    sound = SceneSound(FakeVoice(), [1], activity, fade_s=0.0, ambience_db=None)
+    sound = SceneSound(FakeGenerator(), [1], activity, fade_s=0.0, ambience_db=None)
     pieces = sound.pieces(0, Scene(1.0, 3.0, 0, 0.9, 0), RATE_HZ, NUM_SAMPLES)
     return np.concatenate([samples for _, samples in pieces]), sound.placed_s[0]
 

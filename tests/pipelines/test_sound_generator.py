@@ -4,15 +4,15 @@ import pytest
 from media.sound.events import EventPool
 from networks import Sampling
 from networks.prior import best_of_n
-from pipelines import sound_generator as voice_module
-from pipelines.sound_generator import MAX_WINDOWS, WINDOWS_AT_ONCE, Voice
+from pipelines import sound_generator as module
+from pipelines.sound_generator import MAX_WINDOWS, WINDOWS_AT_ONCE, SoundGenerator
 from tests.helpers.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
 
-SYSTEMS = fitted_vqvae(), tiny_top().eval(), tiny_bottom().eval()
+NETWORKS = fitted_vqvae().codec, tiny_top().network.eval(), tiny_bottom().network.eval()
 
 
-def voice(num_candidates: int = 1) -> Voice:
-    return Voice(*SYSTEMS, Sampling(), num_iterations=2, num_candidates=num_candidates)
+def generator(num_candidates: int = 1) -> SoundGenerator:
+    return SoundGenerator(*NETWORKS, Sampling(), num_iterations=2, num_candidates=num_candidates)
 
 
 def joined(pieces) -> np.ndarray:
@@ -21,14 +21,14 @@ def joined(pieces) -> np.ndarray:
 
 @pytest.mark.parametrize("num_samples", [1, GEOMETRY.window_samples, 3 * GEOMETRY.window_samples + 17])
 def test_sound_is_as_long_as_was_asked(num_samples):
-    sound = joined(voice().sound(0, [(1, 0), (2, 0)], num_samples))
+    sound = joined(generator().sound(0, [(1, 0), (2, 0)], num_samples))
     assert sound.shape == (2, num_samples)
     assert sound.dtype == np.float32
 
 
 def test_a_row_sounds_as_it_does_alone():
-    together = joined(voice().sound(1, [(1, 0), (1, 1), (2, 0)], 2000))
-    np.testing.assert_allclose(together[2:], joined(voice().sound(1, [(2, 0)], 2000)), atol=1e-4)
+    together = joined(generator().sound(1, [(1, 0), (1, 1), (2, 0)], 2000))
+    np.testing.assert_allclose(together[2:], joined(generator().sound(1, [(2, 0)], 2000)), atol=1e-4)
     assert not np.allclose(together[0], together[1], atol=1e-3)
 
 
@@ -53,16 +53,16 @@ class CountingPool(EventPool):
 
 @pytest.mark.parametrize(("num_wanted", "num_drawn"), [(1, 4), (5, 8), (1000, MAX_WINDOWS)])
 def test_windows_are_drawn_until_there_are_events_to_choose_from(monkeypatch, num_wanted, num_drawn):
-    monkeypatch.setattr(voice_module, "EventPool", CountingPool)
+    monkeypatch.setattr(module, "EventPool", CountingPool)
     monkeypatch.setattr(CountingPool, "num_wanted_windows", num_wanted, raising=False)
     assert WINDOWS_AT_ONCE == 4
-    assert voice().events(0, [1, 2]) == [[num_drawn], [num_drawn]]
+    assert generator().events(0, [1, 2]) == [[num_drawn], [num_drawn]]
 
 
 def test_a_seed_has_the_same_events_alone():
-    together = voice().events(0, [3, 4])
+    together = generator().events(0, [3, 4])
     for seed, events in zip((3, 4), together, strict=True):
-        (alone,) = voice().events(0, [seed])
+        (alone,) = generator().events(0, [seed])
         assert [len(event.waveform) for event in events] == [len(event.waveform) for event in alone]
 
 
@@ -80,25 +80,25 @@ def test_of_several_beginnings_that_with_the_most_evidence_is_kept(monkeypatch, 
         return judged[-1]
 
     monkeypatch.setattr(best_of_n, "class_evidence", evidence)
-    best = joined(voice(3).sound(0, SEEDS, num_samples))
+    best = joined(generator(3).sound(0, SEEDS, num_samples))
     assert best.shape == (3, num_samples)
     kept = judged[0].view(3, 3).argmax(dim=1)
     assert (kept > 0).any(), "these seeds prove nothing"
-    first = joined(voice().sound(0, SEEDS, num_samples))
+    first = joined(generator().sound(0, SEEDS, num_samples))
     for row, candidate in enumerate(kept.tolist()):
         assert np.allclose(best[row], first[row], atol=1e-4) == (candidate == 0)
 
 
 def test_windows_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
-    together = voice(3).windows(0, SEEDS)
+    together = generator(3).windows(0, SEEDS)
     assert together.shape == (3, WINDOW)
-    monkeypatch.setattr(voice_module, "MAX_ROWS", 3)
-    np.testing.assert_allclose(voice(3).windows(0, SEEDS), together, atol=1e-4)
+    monkeypatch.setattr(module, "MAX_ROWS", 3)
+    np.testing.assert_allclose(generator(3).windows(0, SEEDS), together, atol=1e-4)
 
 
 def test_events_are_cut_out_of_the_best_windows(monkeypatch):
     asked = []
-    chosen = voice(2)
+    chosen = generator(2)
     monkeypatch.setattr(chosen, "windows", lambda label, seeds: asked.append(seeds) or np.zeros((len(seeds), WINDOW)))
     assert chosen.events(1, [7]) == [[]]
     assert [seed for seeds in asked for seed in seeds] == [(7, 1, window) for window in range(MAX_WINDOWS)]

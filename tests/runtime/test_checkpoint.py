@@ -124,7 +124,7 @@ def test_other_facts_are_refused_on_resuming(tmp_path, resumed, resumed_data, me
 def test_codes_of_another_vqvae_are_refused_on_resuming(tmp_path):
     data = code_data()
     with pytest.raises(ValueError, match=f"codebooks is '{data.facts()['codebooks']}' in it, and '0123456789abcdef'"):
-        resume(tmp_path, tiny_top(), data, tiny_top(), code_data(data.vqvae, **BOOKS))
+        resume(tmp_path, tiny_top(), data, tiny_top(), code_data(**BOOKS))
 
 
 def test_another_network_is_refused_and_both_values_are_named(tmp_path):
@@ -146,7 +146,7 @@ def test_another_network_is_refused_and_both_values_are_named(tmp_path):
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks")
 def test_dropout_and_the_split_may_change(tmp_path):
     data = code_data()
-    resume(tmp_path, tiny_top(dropout=0.1), data, tiny_top(dropout=0.5), code_data(data.vqvae, split={}))
+    resume(tmp_path, tiny_top(dropout=0.1), data, tiny_top(dropout=0.5), code_data(split={}))
 
 
 def test_a_checkpoint_of_another_project_is_refused_on_resuming():
@@ -169,8 +169,8 @@ def test_a_fingerprint_is_stable_and_changes_with_any_value_and_name():
 def test_the_codebooks_fingerprint_survives_the_file(tmp_path):
     vqvae = tiny_vqvae()
     fitted(vqvae, sound_data()).save_checkpoint(tmp_path / "vqvae.ckpt")
-    assert fingerprint(load(tmp_path / "vqvae.ckpt").codebooks()) == fingerprint(vqvae.codebooks())
-    assert fingerprint(fitted_vqvae(0).codebooks()) != fingerprint(fitted_vqvae(1).codebooks())
+    assert load(tmp_path / "vqvae.ckpt").codec.fingerprint() == vqvae.codec.fingerprint()
+    assert fitted_vqvae(0).codec.fingerprint() != fitted_vqvae(1).codec.fingerprint()
 
 
 VQVAE = fitted_vqvae()
@@ -179,7 +179,7 @@ PATHS = {name: f"{name}.ckpt" for name in ("vqvae", "top", "bottom", "classifier
 
 def matching(**changes: dict) -> dict:
     """Four systems that fit, but for the changed facts of some."""
-    facts = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": fingerprint(VQVAE.codebooks())}
+    facts = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": VQVAE.codec.fingerprint()}
     systems = {name: SimpleNamespace(facts=facts | changes.get(name, {})) for name in ("top", "bottom", "classifier")}
     return systems | {"vqvae": VQVAE}
 
@@ -202,6 +202,6 @@ def test_systems_that_belong_together_fit():
 def test_a_system_that_does_not_fit_is_refused_with_both_values_and_files(name, fact, value):
     with pytest.raises(ValueError, match=f"{fact} is .*vqvae.ckpt, and .*{name}.ckpt.*--config {name}.yaml") as error:
         check_fit(matching(**{name: {fact: value}}), PATHS)
-    expected = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": fingerprint(VQVAE.codebooks())}
+    expected = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": VQVAE.codec.fingerprint()}
     assert str(expected[fact]) in str(error.value)
     assert str(value) in str(error.value)

@@ -7,7 +7,7 @@ import torch
 from metrics import MelStatistics
 from pipelines.evaluation.figures import NO_PHOTOS, NO_TAGGER
 from pipelines.evaluation.rows import ROWS, SoundStore
-from pipelines.sound_generator import Voice
+from pipelines.sound_generator import SoundGenerator
 from tests.helpers.colours import SYSTEMS
 from tests.helpers.evaluating import NUM_SOUNDS, evaluated, evaluation, half
 from tests.helpers.tiny import GEOMETRY, tiny_classifier
@@ -19,8 +19,8 @@ def a_classifier_with_weights(monkeypatch):
 
 
 def speak(monkeypatch, waveforms) -> None:
-    """Gives the voice its sounds, whatever the models are."""
-    monkeypatch.setattr(Voice, "windows", lambda voice, label, seeds: waveforms(label).numpy())
+    """Gives the generator its sounds, whatever the models are."""
+    monkeypatch.setattr(SoundGenerator, "windows", lambda generator, label, seeds: waveforms(label).numpy())
 
 
 class Echo:

@@ -20,7 +20,7 @@ def job(row: str, numbers: list[int], label: int = 0, waveform: torch.Tensor | N
 
 @torch.inference_mode()
 def made(row: str, numbers: list[int], seed: int = 1, **options) -> np.ndarray:
-    return RowSounds(composite().make_voice(), seed).make(job(row, numbers, **options))
+    return RowSounds(composite().make_generator(), seed).make(job(row, numbers, **options))
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -46,9 +46,9 @@ def test_a_drawn_sound_is_a_function_of_seed_class_and_number(row):
 @pytest.mark.parametrize("row", ROWS)
 def test_what_comes_from_codes_has_grain(row):
     def sound(grain: float) -> np.ndarray:
-        voice = composite(grain=grain).make_voice()
+        generator = composite(grain=grain).make_generator()
         with torch.inference_mode():
-            return RowSounds(voice, 1).make(job(row, [0], waveform=None if row == "generated" else WAVEFORM[:1]))
+            return RowSounds(generator, 1).make(job(row, [0], waveform=None if row == "generated" else WAVEFORM[:1]))
 
     assert np.array_equal(sound(0.0), sound(1.0)) == (row in ("real", "inverted", "noise"))
 
