@@ -66,7 +66,7 @@ class PredictionWriter(BasePredictionWriter):
             parts = {"data": data, "model": pl_module}
             settings = {name: part.settings() for name, part in parts.items() if hasattr(part, "settings")}
             self.records = InputRecords(self.output_dir, settings, self.overwrite)
-            data.clips.ask_first = self.records.begin
+            data.clips.ask_first = self.records.start
 
     def write_on_batch_end(
         self,

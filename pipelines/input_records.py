@@ -1,48 +1,50 @@
-"""What has become of each input of `predict`: one small file an input, so that a stopped call goes on where it was."""
+"""Keeps one small record for each input of `predict`, so that a stopped call resumes where it was."""
 
 import hashlib
 import json
 import os
+import platform
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
 import soundfile
+from filelock import FileLock, Timeout
 
 from media.files import atomic_path
 from media.soundtrack.mux import CONTAINERS
-from pipelines.locks import claim, release
 from runtime.resuming import changes
 
-SAVING_ERRORS = (ValueError, OSError, av.FFmpegError, soundfile.SoundFileError)  # not those of a memory that is full
+SAVING_ERRORS = (ValueError, OSError, av.FFmpegError, soundfile.SoundFileError)  # a full memory ends the whole call
 
 
 class InputPrediction(Protocol):
     """A result of `predict_step` for an input, or for a variant of it."""
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Stores files below `folder`. The row has `output`, the main one of them, and `scenes`; or, where there is no
-        result, `status` "failed" and a `reason`."""
+        """Stores files below `folder`. The row has `output`, the main one of them, and `scenes`. If there is no result,
+        it has `status` "failed" and a `reason`."""
 
 
 class InputRecords:
     """Keeps an input from being done twice, its outputs from replacing other files, and its failure from the others.
 
-    `records/<stem>-<number>.json` below the output folder tells of an input its size, time, settings and outputs with
-    their sizes: an output of another size was changed by somebody, and is not replaced without being asked. While
-    a process works on it, there is a `….claim`, see `pipelines.locks`. Outputs are made in a folder `….partial`, and
-    are put in place when all of the input's are there.
+    `records/<stem>-<number>.json` below the output folder has the size, time and settings of an input, and its outputs
+    with their sizes. An output of another size was changed by somebody, and is not replaced unless that is asked for.
+    While a process works on the input, it holds `….lock`, which the operating system frees when the process dies.
+    Outputs are made in a folder `….partial`, and are put in place when all of the input's are there.
 
     Args:
-        output_dir: the folder for everything; made where it is missing.
-        settings: JSON; an input that was done with other settings is done again.
-        overwrite: do all inputs anew, and replace whatever has the name of an output, save the input itself.
+        output_dir: the folder for everything, made if it is missing.
+        settings: JSON of all that decides the outputs; an input that was done with other settings is done again.
+        overwrite: do all inputs again, and replace whatever has the name of an output, save the input itself.
 
     Raises:
-        OSError: where the folder cannot be made.
+        OSError: if the folder cannot be made.
     """
 
     def __init__(self, output_dir: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
@@ -51,41 +53,45 @@ class InputRecords:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings = json.loads(json.dumps(settings))
         self.overwrite = overwrite
-        self._begun: dict[Path, tuple[float, dict[str, int]]] = {}
+        self._started: dict[Path, tuple[FileLock, float, dict[str, int]]] = {}
         self._skipped: dict[Path, dict[str, Any]] = {}
 
-    def begin(self, path: Path, name: str) -> str | None:
-        """Claims an input, whose outputs will be called `name`, until `end`.
+    def start(self, path: Path, name: str) -> str | None:
+        """Locks an input, whose outputs will be called `name`, until `end`.
 
         Returns:
-            Why it is to be skipped, where it is.
+            The reason for skipping it, or None.
 
         Raises:
-            ValueError: where outputs must not be put in its folder, or would replace files that were not made from it.
+            ValueError: if outputs must not be put in its folder, or would replace files that were not made from it.
         """
         if self._is_done(path):
             return self._skip(path, "done before")
-        if owner := claim(self._file(path, ".claim")):
-            return self._skip(path, owner)
-        self._begun[path] = time.monotonic(), _version(path)
+        lock = FileLock(self._file(path, ".lock"), thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return self._skip(path, f"in work by {self._read(path).get('worker', 'another process')}")
+        self._started[path] = lock, time.monotonic(), _version(path)
         if self._is_done(path):  # by a process that has ended in between
             self.release(path)
             return self._skip(path, "done before")
-        self._check_place(path, [f"{name}{suffix}" for suffix in (*CONTAINERS, ".wav")])
         before = self._read(path)
+        _write_json(self._file(path, ".json"), before | {"worker": f"process {os.getpid()} on {platform.node()}"})
+        self._check_place(path, [f"{name}{suffix}" for suffix in (*CONTAINERS, ".wav")])
         if before.get("status") == "done" and (changed := changes(before["settings"], self.settings)):
-            print(f"{path.name} is done anew, and its outputs are replaced: {', '.join(changed)}", flush=True)
+            print(f"{path.name} is done again, and its outputs are replaced: {', '.join(changed)}", flush=True)
         return None
 
     def end(self, path: Path, predictions: Sequence[InputPrediction]) -> dict[str, Any]:
-        """Puts the outputs in place, writes the record and releases the claim.
+        """Puts the outputs in place, writes the record and releases the lock.
 
         Returns:
             The input's row of the table: input, status (done, skipped or failed), output, scenes, seconds, reason.
         """
         if path in self._skipped:
             return self._skipped.pop(path)
-        begun_s, version = self._begun.get(path, (time.monotonic(), {}))
+        _, started_s, version = self._started.get(path, (None, time.monotonic(), {}))
         record = {"input": os.path.abspath(path), **version, "settings": self.settings, "status": "failed"}
         record |= {"outputs": [], "scenes": "", "reason": "was stopped"}
         files: list[str] = []
@@ -96,7 +102,7 @@ class InputRecords:
             record["scenes"] = str(rows[0].get("scenes", ""))
         except SAVING_ERRORS as error:
             record["reason"] = _in_one_line(error)
-        record["seconds"] = round(time.monotonic() - begun_s, 2)
+        record["seconds"] = round(time.monotonic() - started_s, 2)
         try:
             self._write(path, record, files)
         except OSError as error:
@@ -105,10 +111,13 @@ class InputRecords:
         return self._row(path, record)
 
     def release(self, *paths: Path) -> None:
-        """Gives claims up, all where none is named: another process may take these inputs."""
-        for path in paths or tuple(self._begun):
-            if self._begun.pop(path, None):
-                release(self._file(path, ".claim"))
+        """Unlocks these inputs, or all if none is named, for other processes."""
+        for path in paths or tuple(self._started):
+            if path in self._started:
+                lock, *_ = self._started.pop(path)
+                with suppress(OSError):  # Windows removes no open file, and the lock does it there
+                    os.unlink(lock.lock_file)
+                lock.release()
 
     def _file(self, path: Path, suffix: str) -> Path:
         number = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:12]
@@ -121,7 +130,7 @@ class InputRecords:
             return {}
 
     def _write(self, path: Path, record: dict[str, Any], files: list[str], partial: Path | None = None) -> None:
-        """With the outputs' sizes; while they are put in place from `partial`, with those of before as well."""
+        """Writes a record with the outputs' sizes, and with the earlier ones while they are put in place."""
         before = self._read(path)
         earlier, known = sorted(_files_of(before) - set(files)), before.get("sizes", {})
         sizes = {file: known[file] for file in earlier if file in known}
@@ -131,8 +140,8 @@ class InputRecords:
         facts = {"files": files, "earlier_files": earlier, "sizes": sizes}
         _write_json(self._file(path, ".json"), record | facts)
 
-    def _own(self, path: Path) -> set[str]:
-        """Files that were made from this input, and are still as they were made."""
+    def _find_own(self, path: Path) -> set[str]:
+        """Finds the files that were made from this input and have not been changed since."""
         record = self._read(path)
         sizes = record.get("sizes", {})
         return {file for file in _files_of(record) if _size(self.output_dir / file) in (None, *sizes.get(file, []))}
@@ -151,12 +160,13 @@ class InputRecords:
         )
 
     def _check_place(self, path: Path, files: list[str]) -> list[str]:
-        """Which of these files exist and were not made from this input; an error where they must not be replaced."""
+        """Finds those of these files that exist and were not made from this input. Raises ValueError if they must not
+        be replaced."""
         if not path.exists():
-            return []  # which is told when it is opened
+            return []  # reported when it is opened
         if os.path.samefile(path.parent, self.output_dir):
-            raise ValueError(f"{path} lies in the folder for the outputs; give another --predictions.output_dir.")
-        own = self._own(path)
+            raise ValueError(f"{path} is in the folder for the outputs; give another --predictions.output_dir.")
+        own = self._find_own(path)
         foreign = [file for file in files if file not in own and os.path.lexists(self.output_dir / file)]
         if foreign and not self.overwrite:
             raise ValueError(
@@ -168,7 +178,7 @@ class InputRecords:
     def _save(
         self, path: Path, predictions: Sequence[InputPrediction], record: dict[str, Any]
     ) -> tuple[list[dict[str, Any]], list[str]]:
-        """Rows, whose `output` is relative to the output folder, and all files, relative to it as well."""
+        """Returns rows, whose `output` is relative to the output folder, and all files, relative to it as well."""
         partial = self._file(path, ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
@@ -189,7 +199,7 @@ class InputRecords:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _disown(self, replaced: set[str]) -> None:
-        """Other inputs, whose outputs are replaced, are no longer done."""
+        """Marks other inputs, whose outputs are replaced, as not done."""
         for file in self.folder.glob("*.json"):
             record = json.loads(file.read_text())
             if _files_of(record) & replaced:

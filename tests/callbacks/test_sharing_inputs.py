@@ -25,7 +25,7 @@ def photos(tmp_path) -> Path:
 
 
 def start(photos, out, devices=1, wait_s=0.0) -> subprocess.Popen:
-    command = [sys.executable, str(PROJECT / "tests/callbacks/copying.py"), str(photos), str(out), str(devices)]
+    command = [sys.executable, str(PROJECT / "tests/helpers/copying.py"), str(photos), str(out), str(devices)]
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen([*command, str(wait_s)], env=environment, **pipes)
@@ -48,7 +48,7 @@ def test_a_killed_call_goes_on_without_doing_a_file_twice(photos, tmp_path):
     shutil.copy(photos / "a.png", photos / "killed.png")
     assert run(photos, out)[0] == -9
     assert [name for name, _ in worked_on(out)] == [*"abcde", "killed"]
-    assert list((out / "records").glob("killed-*.claim"))
+    assert list((out / "records").glob("killed-*.lock"))
     (photos / "killed.png").rename(photos / "f.png")
     code, printed = run(photos, out)
     assert code == 0, printed

@@ -1,7 +1,6 @@
 import csv
 import json
 import os
-import platform
 import shutil
 import signal
 
@@ -10,7 +9,6 @@ import torch
 from PIL import Image
 
 from pipelines.input_records import InputRecords
-from pipelines.locks import release
 from tests.helpers.copying import Copied, copy
 
 
@@ -111,16 +109,15 @@ def test_what_fails_stops_nothing_is_told_of_and_tried_again(photos, tmp_path, c
 def test_a_call_that_was_killed_among_its_outputs_goes_on(photos, tmp_path, monkeypatch, num_put_in_place):
     out, path = tmp_path / "out", photos / "a.png"
     records = InputRecords(out, {})
-    assert records.begin(path, "a") is None
+    assert records.start(path, "a") is None
     moves = iter([*[os.replace] * (1 + num_put_in_place), None])  # the record, the outputs; and then the end
     monkeypatch.setattr(os, "replace", lambda *paths: next(moves)(*paths))
     with pytest.raises(TypeError):
         records.end(path, [Copied(path, "a", 2)])
     monkeypatch.undo()
     assert len(list(out.glob("a*"))) == num_put_in_place
-    (claim,) = (out / "records").glob("*.claim")
-    release(claim)
-    claim.write_text(f"process {2**22 + 1} on {platform.node()}")  # as a dead process leaves it
+    assert list((out / "records").glob("a-*.lock"))
+    records.release()
     assert copy(photos, out, num_variants=2) == ["a", "b", "c"]
     assert set(statuses(out).values()) == {"done"}
     assert {file.suffix for file in (out / "records").iterdir()} == {".json"}
@@ -129,7 +126,7 @@ def test_a_call_that_was_killed_among_its_outputs_goes_on(photos, tmp_path, monk
 def test_what_another_process_works_on_is_skipped(photos, tmp_path):
     out = tmp_path / "out"
     records = InputRecords(out, {})
-    records.begin(photos / "b.png", "b")
+    records.start(photos / "b.png", "b")
     assert copy(photos, out) == ["a", "c"]
     assert (statuses(out)["b.png"], statuses(out)["c.png"]) == ("skipped", "done")
     assert f"in work by process {os.getpid()}" in table(out)["b.png"]["reason"]
@@ -138,7 +135,7 @@ def test_what_another_process_works_on_is_skipped(photos, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "error"), [("stopped", SystemExit), ("out of memory", torch.OutOfMemoryError)])
-def test_a_stop_and_a_full_memory_end_the_call_and_leave_no_claim(photos, tmp_path, name, error, capsys):
+def test_a_stop_and_a_full_memory_end_the_call_and_leave_no_lock(photos, tmp_path, name, error, capsys):
     out = tmp_path / "out"
     add(photos, f"{name}.png")
     handler = signal.getsignal(signal.SIGINT)
@@ -176,7 +173,7 @@ def test_an_output_that_was_changed_by_hand_is_neither_done_nor_replaced(photos,
             copy(photos, out, num_variants=num_variants)
         assert "b.wav is there already and was not made from" in table(out)["b.png"]["reason"]
         assert (out / "b.wav").read_text() == "mastered by hand"
-    assert "a.png is done anew, and its outputs are replaced: model.num_variants: 1 → 2" in capsys.readouterr().out
+    assert "a.png is done again, and its outputs are replaced: model.num_variants: 1 → 2" in capsys.readouterr().out
 
 
 def test_an_input_whose_output_was_replaced_is_done_again(photos, tmp_path):
@@ -199,7 +196,7 @@ def test_an_input_in_the_folder_for_the_outputs_is_refused(photos, tmp_path):
     for out in (photos, link):
         with pytest.raises(ValueError, match="3 of 3 inputs failed"):
             copy(photos, out, overwrite=True)
-        assert "lies in the folder for the outputs" in table(out)["a.png"]["reason"]
+        assert "is in the folder for the outputs" in table(out)["a.png"]["reason"]
     assert not list(photos.glob("*.wav"))
 
 
