@@ -1,11 +1,10 @@
 """`python -m results.pictures`: the pictures of README and docs, made from the project's own outputs.
 
-    path            the path from a silent video to a video with sound; needs nothing
     spectrograms    real and generated sounds of each class, from an evaluation
     codes           how often each code is used on validation sounds, from a VQ-VAE's checkpoint
     curves          what the systems learned over time, from logs/<system>/version_*/metrics.csv
 
-A picture whose input is missing is skipped, and the line says what was looked for. The same inputs give the same files.
+A picture is skipped if its input is missing, and the line names that input. The same inputs give the same files.
 """
 
 import argparse
@@ -22,17 +21,11 @@ from media.files import atomic_path
 from results.codes import count_codes, draw_codes
 from results.comparison import choose, draw_comparison, list_evaluation
 from results.curves import draw_curves
-from results.diagram import path_diagram
 from runtime.exit_codes import end_in_words
 
 DPI = 150  # of pictures 8 inches wide: 1.5 pixels for each of a page 800 wide
 NUM_COLOURS = 256  # a picture with a palette is a third as large, and looks the same
-Picture = tuple[str, Figure | str]
-
-
-def path(options: Namespace) -> Iterator[Picture]:
-    """The diagram."""
-    yield "path.svg", path_diagram()
+Picture = tuple[str, Figure]
 
 
 def spectrograms(options: Namespace) -> Iterator[Picture]:
@@ -52,7 +45,6 @@ def curves(options: Namespace) -> Iterator[Picture]:
 
 
 PICTURES: dict[str, Callable[[Namespace], Iterator[Picture]]] = {
-    "path": path,
     "spectrograms": spectrograms,
     "codes": codes,
     "curves": curves,
@@ -60,10 +52,10 @@ PICTURES: dict[str, Callable[[Namespace], Iterator[Picture]]] = {
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Makes the pictures whose inputs are there.
+    """Draws the pictures whose inputs exist.
 
     Args:
-        args: the arguments after `python -m results.pictures`; None takes the command line's.
+        args: arguments after `python -m results.pictures`; None takes those of the command line.
     """
     parser = argparse.ArgumentParser("python -m results.pictures", description="Makes the pictures of README and docs.")
     parser.add_argument("--only", nargs="+", choices=PICTURES, default=list(PICTURES), metavar="NAME")
@@ -80,20 +72,17 @@ def main(args: Sequence[str] | None = None) -> None:
                 write_picture(options.output / file, picture)
                 print(f"{name}: {options.output / file}")
         except FileNotFoundError as error:
-            print(f"{name}: skipped. {error} (python -m results.pictures -h: the options that say where things lie.)")
+            print(f"{name}: skipped. {error} (python -m results.pictures -h: the options that name the inputs.)")
 
 
-def write_picture(target: Path, picture: Figure | str) -> None:
-    """Writes a figure as PNG, or a text as it is; the file appears complete or not at all."""
+def write_picture(target: Path, picture: Figure) -> None:
+    """Writes a figure as PNG; the file appears complete or not at all."""
+    picture.set_dpi(DPI)
+    canvas = FigureCanvasAgg(picture)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     with atomic_path(target) as temporary:
-        if isinstance(picture, str):
-            temporary.write_text(picture, encoding="utf-8", newline="\n")
-        else:
-            picture.set_dpi(DPI)
-            canvas = FigureCanvasAgg(picture)
-            canvas.draw()
-            pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-            Image.fromarray(pixels).quantize(NUM_COLOURS).save(temporary, format="PNG", optimize=True)
+        Image.fromarray(pixels).quantize(NUM_COLOURS).save(temporary, format="PNG", optimize=True)
 
 
 if __name__ == "__main__":
