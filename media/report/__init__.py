@@ -1,4 +1,4 @@
-"""What was seen, decided and generated for one input, as one HTML file that needs no network."""
+"""The report of one input: pictures, decisions and sounds in one HTML file that needs no network."""
 
 from media.report.contents import Report, ReportVariant
 from media.report.page import write_report

@@ -1,4 +1,4 @@
-"""What a report shows of one input."""
+"""The contents of an input's report."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +15,12 @@ class ReportVariant:
     """One of the sounds that were made for an input.
 
     Args:
-        seed: that it was drawn from.
-        output: the file that was written with it, relative to the report's folder.
-        sound: a sound file to embed, as it is heard in the output; read while the report is written.
-        spectrogram: (bins, columns) in [-1, 1], from time 0 to the end.
+        seed: number that the sound was drawn from.
+        output: file that was written with the sound, relative to the report's folder.
+        sound: sound file to embed, as it is heard in the output; read while the report is written.
+        spectrogram: levels (bins, columns) in [-1, 1], from time 0 to the end.
         highest_hz: frequency of the spectrogram's last bin.
-        events: start and end in seconds of every event that was placed; none where the sound runs on.
+        events: start and end in seconds of every event that was placed; none if the sound has no gaps.
     """
 
     seed: int
@@ -33,26 +33,26 @@ class ReportVariant:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows. What an input does not have stays empty, and its section is left out.
+    """All that the page shows. A section without content is left out.
 
     Args:
-        path: of the input; its name is the title.
+        path: input file; its name is the title.
         facts: size, length, frame rate and the like, in words.
-        variants: at least one.
-        frames: (time in seconds, uint8 (height, width, 3)), evenly spaced over the video; of a photo the photo.
-        duration_s: of the sound.
+        variants: sounds of the input, at least one.
+        frames: (time in seconds, uint8 (height, width, 3)), evenly spaced over the video; for a photo the photo.
+        duration_s: length of the sound.
         is_photo: whether the input has no time of its own.
-        class_times_s: (frames,) in rising order.
-        class_probabilities: (frames, classes) in [0, 1].
-        classes: their names.
+        class_times_s: times (frames,) of the probabilities, in rising order.
+        class_probabilities: probabilities (frames, classes) in [0, 1].
+        classes: names of the classes.
         allowed: names of the classes that may sound.
-        threshold: a class must reach it to sound.
+        threshold: probability that a class must reach to sound.
         scenes: start and end in seconds, and the class's name or `silence`.
-        activity: None where it was not measured.
+        activity: movement over time; None if it was not measured.
         settings: name and value, in words.
-        checkpoints: for each model the path of its checkpoint and a fingerprint of its weights.
-        loudness: before and after, in words.
-        seconds_per_stage: how long each step of the work took.
+        checkpoints: path of the checkpoint and fingerprint of the weights, for each model.
+        loudness: loudness before and after, in words.
+        seconds_per_stage: duration of each step of the work.
     """
 
     path: Path
@@ -74,7 +74,7 @@ class Report:
     seconds_per_stage: dict[str, float] = field(default_factory=dict)
 
     def colours(self) -> dict[str, str]:
-        """The classes that are drawn, those of the scenes and then the likeliest, each with its colour in CSS."""
+        """Chooses the classes to draw, those of the scenes and then the likeliest, and gives each a colour in CSS."""
         heard = {name for _, _, name in self.scenes}
         peaks = dict(zip(self.classes, np.max(self.class_probabilities, axis=0), strict=True))
         drawn = sorted(self.classes, key=lambda name: (name in heard, peaks[name]), reverse=True)[:NUM_COLOURS]

@@ -20,14 +20,14 @@ WIDTH, HEIGHT = 10_000, 1000  # of the charts' coordinates: whole numbers keep t
 
 
 def frame_uri(frame: np.ndarray) -> str:
-    """A frame uint8 (height, width, 3) as a `data:` URI, a JPEG of at most 480 pixels a side."""
+    """Encodes a frame uint8 (height, width, 3) as a `data:` URI, a JPEG of at most 480 pixels a side."""
     picture = Image.fromarray(frame)
     picture.thumbnail((FRAME_SIDE, FRAME_SIDE))
     return _uri(picture, "JPEG", quality=80)
 
 
 def spectrogram_uri(spectrogram: ArrayLike) -> str:
-    """A spectrogram (bins, columns) in [-1, 1] as a `data:` URI, a PNG with low frequencies at the bottom.
+    """Encodes a spectrogram (bins, columns) in [-1, 1] as a `data:` URI, a PNG with low frequencies at the bottom.
 
     A long one is thinned to at most 1500 columns, each the loudest of those that it stands for.
     """
@@ -41,11 +41,11 @@ def spectrogram_uri(spectrogram: ArrayLike) -> str:
 
 
 def sound_uri(path: Path) -> str:
-    """A sound file as a `data:` URI, Opus in WebM, which browsers play: about 6 kB for each second become 8 kB.
+    """Encodes a sound file as a `data:` URI, Opus in WebM, which browsers play: 8 kB for each second.
 
     Raises:
-        FileNotFoundError: where there is no such file.
-        UnreadableSound: where the file is no sound.
+        FileNotFoundError: if there is no such file.
+        UnreadableSound: if the file is no sound.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; expected the sound that the report plays.")
@@ -64,8 +64,8 @@ def sound_uri(path: Path) -> str:
     return f"data:audio/webm;base64,{b64encode(written.getvalue()).decode()}"
 
 
-def thinned(times_s: ArrayLike, values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """A curve (points,) in at most 2000 points: of neighbours the highest stays, at its own time."""
+def thin(times_s: ArrayLike, values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Thins a curve (points,) to at most 2000 points: of neighbours the highest stays, at its own time."""
     times_s, values = np.asarray(times_s, dtype=float), np.asarray(values, dtype=float)
     size = -(-len(values) // MAX_POINTS)
     if size <= 1:
@@ -76,34 +76,34 @@ def thinned(times_s: ArrayLike, values: ArrayLike) -> tuple[np.ndarray, np.ndarr
 
 
 def curve_path(times_s: ArrayLike, values: ArrayLike, duration_s: float, is_filled: bool = False) -> str:
-    """A curve (points,) with values in [0, 1] as the `d` of an SVG path; it is flat before and after its points.
+    """Draws a curve (points,) with values in [0, 1] as the `d` of an SVG path, flat before and after its points.
 
     Args:
-        times_s: of the points, in rising order.
-        values: 0 is drawn at the bottom of the chart, 1 at its top.
-        duration_s: the time at the chart's right edge.
-        is_filled: whether the path goes on along the bottom back to its start.
+        times_s: times of the points, in rising order.
+        values: heights of the points, 0 at the bottom of the chart and 1 at its top.
+        duration_s: time at the chart's right edge.
+        is_filled: whether the path returns to its start along the bottom.
     """
-    times_s, values = thinned(times_s, values)
+    times_s, values = thin(times_s, values)
     points = [f"{_x(time, duration_s)} {_y(value)}" for time, value in zip(times_s, values, strict=True)]
     line = f"0 {_y(values[0])}L{'L'.join(points)}L{WIDTH} {_y(values[-1])}"
     return f"M0 {HEIGHT}L{line}L{WIDTH} {HEIGHT}Z" if is_filled else f"M{line}"
 
 
 def stems_path(times_s: ArrayLike, heights: ArrayLike, duration_s: float) -> str:
-    """Upright lines from the bottom of the chart to heights (lines,) in [0, 1], as the `d` of an SVG path."""
+    """Draws upright lines from the bottom of the chart to heights (lines,) in [0, 1], as the `d` of an SVG path."""
     stems = zip(np.asarray(times_s), np.asarray(heights), strict=True)
     return "".join(f"M{_x(time, duration_s)} {HEIGHT}V{_y(height)}" for time, height in stems)
 
 
 def dots_path(times_s: ArrayLike, heights: ArrayLike, duration_s: float) -> str:
-    """The ends of the same lines; a round pen makes dots of them."""
+    """Draws the ends of the same lines, of which a round pen makes dots."""
     dots = zip(np.asarray(times_s), np.asarray(heights), strict=True)
     return "".join(f"M{_x(time, duration_s)} {_y(height)}h0" for time, height in dots)
 
 
 def bars_path(spans_s: list[tuple[float, float]], duration_s: float) -> str:
-    """Spans of time (start, end) as bars of the chart's whole height, as the `d` of an SVG path."""
+    """Draws spans of time (start, end) as bars of the chart's whole height, as the `d` of an SVG path."""
     edges = ((_x(start_s, duration_s), _x(end_s, duration_s)) for start_s, end_s in spans_s)
     return "".join(f"M{start} 0H{end}V{HEIGHT}H{start}Z" for start, end in edges)
 

@@ -13,7 +13,6 @@ import soundfile
 
 from media.report import Report, ReportVariant, write_report
 from media.report.pictures import frame_uri
-from media.report.timeline import clock
 from media.sound.sound_files import UnreadableSound
 from media.video.activity import Activity
 
@@ -217,14 +216,6 @@ def test_an_hour_with_two_variants_makes_a_small_page_that_plays_the_outputs(rep
     assert (tmp_path / "report.html").stat().st_size < 5e6
     assert [player["src"] for player in page.find("audio")] == ["./clip_0.mp4", "./clip_1.mp4"]
     assert len(page.find("img")) == 1 + 12 + 2
-
-
-@pytest.mark.parametrize(
-    ("time_s", "num_decimals", "shown"),
-    [(7, 0, "0:07"), (754.56, 1, "12:34.6"), (3723, 0, "1:02:03"), (59.96, 1, "1:00.0"), (3.2, 1, "0:03.2")],
-)
-def test_times_read_as_on_a_player(time_s, num_decimals, shown):
-    assert clock(time_s, num_decimals) == shown
 
 
 def test_a_sound_that_cannot_be_read_leaves_the_old_report_in_place(report, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media.report.pictures import bars_path, curve_path, frame_uri, spectrogram_uri, thinned
+from media.report.pictures import bars_path, curve_path, frame_uri, spectrogram_uri, thin
 
 
 def opened(uri: str) -> Image.Image:
@@ -15,9 +15,9 @@ def opened(uri: str) -> Image.Image:
 def test_thinning_keeps_peaks_at_their_times():
     values = np.zeros(90_001)
     values[[0, 44_444, 90_000]] = 1
-    times_s, thin = thinned(np.arange(90_001) / 25, values)
-    assert len(times_s) == len(thin) <= 2000
-    assert times_s[thin == 1].tolist() == [0, 44_444 / 25, 3600]
+    times_s, highest = thin(np.arange(90_001) / 25, values)
+    assert len(times_s) == len(highest) <= 2000
+    assert times_s[highest == 1].tolist() == [0, 44_444 / 25, 3600]
     assert (np.diff(times_s) > 0).all()
     noise = np.full((4, 20_001), -1.0)
     noise[0, 10_000] = 1
