@@ -4,11 +4,13 @@ import ast
 import functools
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,9 +18,11 @@ from jsonargparse import Namespace
 
 import cli
 from cli_arguments import CONFIGS
+from media.sound.sound_files import write_wav
 from networks import build
 from runtime import doctor
 from runtime.precision import Device
+from tests.conftest import working_folder
 from tests.test_layers import LEVEL, ORDER, files_of
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +35,7 @@ SPANS = [span.replace("\n", " ") for prose in PROSE.values() for span in re.find
 LINKS = [(page, link) for page, prose in PROSE.items() for link in re.findall(r"\]\((?!https?:)([^)]+)\)", prose)]
 OF_A_SUBCOMMAND = {"config", "ckpt_path"}
 OF_OTHER_PROGRAMS = {"help", "quick", "version"}
+STORED = ROOT / "tests" / "data" / "checkpoints_0_1"
 MADE = ("outputs/", "checkpoints/", "cache/", "logs/", "data/", "path/")  # by the commands, or the user's own
 FIGURES = ("train/", "val/", "test/", "trainer/")
 MODULES = {
@@ -50,7 +55,12 @@ def commands() -> list[str]:
     """Every shell command of the pages once, those of notebook cells too."""
     shell = [line for language in ("bash", "powershell") for block in blocks(language) for line in block.splitlines()]
     cells = [line[1:] for block in blocks("ipython") for line in block.splitlines() if line.startswith("!")]
-    return list(dict.fromkeys([*shell, *cells]))
+    return list(dict.fromkeys(map(as_script, [*shell, *cells])))
+
+
+def as_script(command: str) -> str:
+    """The command of an installation, as `python cli.py`."""
+    return re.sub(r"^video2audio ", "python cli.py ", command)
 
 
 DOCTOR_COMMANDS = [command for command in commands() if command.startswith("python cli.py doctor")]
@@ -89,6 +99,10 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize("command", CLI_COMMANDS)
 def test_a_command_of_the_project_is_parsed(command: str) -> None:
     subcommand, *args = shlex.split(command)[2:]
+    if subcommand == "--version":
+        with pytest.raises(SystemExit, match="0"):
+            parsed(subcommand)
+        return
     assert subcommand in cli.Video2AudioCLI.subcommands()
     if "--ckpt_path" in args:
         place = args.index("--ckpt_path")
@@ -185,7 +199,7 @@ def test_the_order_of_imports_is_the_one_that_is_tested() -> None:
     told = [set(re.findall(r"`(\w+)`", rooms)) for _, rooms in rows]
     assert told == list(ORDER)
     drawn = (ROOT / "docs" / "pictures" / "layers.svg").read_text(encoding="utf-8")
-    assert set(re.findall(r'class="name"[^>]*>(\w+)<', drawn)) == LEVEL.keys() - {"tests"}
+    assert set(re.findall(r'class="name"[^>]*>(\w+)<', drawn)) == LEVEL.keys() - {"tests", "video2audio"}
 
 
 def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
@@ -213,6 +227,18 @@ def test_python_is_python_and_imports_what_exists(snippet: str) -> None:
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             exec(ast.unparse(node), {})
+
+
+@pytest.mark.parametrize(("word", "made"), [("again.wav", "again.wav"), ("SoundGenerator", "new_1.wav")])
+def test_the_examples_in_python_run(word: str, made: str, tmp_path: Path) -> None:
+    (snippet,) = [snippet for snippet in blocks("python") if word in snippet]
+    for system in ("vqvae", "top", "bottom"):
+        (tmp_path / "checkpoints" / system).mkdir(parents=True)
+        shutil.copy(STORED / f"{system}.ckpt", tmp_path / "checkpoints" / system / "best.ckpt")
+    write_wav(tmp_path / "meow.wav", 0.1 * np.random.default_rng(1).standard_normal(48_000, np.float32), 16_000)
+    with working_folder(tmp_path):
+        exec(snippet, {})
+    assert (tmp_path / made).stat().st_size > 1000
 
 
 def test_the_weights_are_those_of_the_configs() -> None:
