@@ -29,7 +29,7 @@ from media import Geometry, Spectrogram
 from media.files import atomic_path
 from media.sound.griffin_lim import griffin_lim
 from media.sound.phase_gradient import gradient_phase, random_phase
-from media.sound.sound_files import resampled
+from media.sound.sound_files import resample
 from metrics import ClassAgreement, Estimate, SpectralDistance, YAMNet
 from metrics.estimate import group_numbers, weighted_mean_estimate
 from runtime.doctor import describe_machine
@@ -168,7 +168,7 @@ def measure(
             values["convergence"].append(convergence)
             to_original[way].update(sounds[str(way)], original, [window.recording])
         for name, sound in sounds.items() if tagger else ():
-            heard = resampled(sound.numpy(), spectrogram.geometry.sample_rate_hz, tagger.sample_rate_hz)
+            heard = resample(sound.numpy(), spectrogram.geometry.sample_rate_hz, tagger.sample_rate_hz)
             found[name]["scores"].append(tagger.tag(torch.from_numpy(heard)))
     rows: Rows = {str(way): figures(found[str(way)], found[str(USUAL)], windows) for way in ways}
     for way, metric in to_original.items():

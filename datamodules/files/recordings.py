@@ -11,15 +11,15 @@ from scipy.signal import correlate
 from datamodules.files.decoded_sounds import SoundFile
 
 MIN_SHARED_SAMPLES = 4000  # a quarter of a second at 16 kHz
-SAME_ABOVE = 0.99  # correlation of the shared samples; it stands lossy coding, another gain and resampling
-MOST_SAMPLES = 1_000_000  # of a file that are looked at, a minute at 16 kHz: excerpts overlap at their ends
+SAME_ABOVE = 0.99  # correlation of the shared samples; it survives lossy coding, another gain and resampling
+MOST_SAMPLES = 1_000_000  # of a file that are compared, a minute at 16 kHz: excerpts overlap at their ends
 AUDIBLE_SHARE = 1e-3  # of a sound's mean power; what is quieter is alike in any two sounds
 
 
 def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
     """For each file that shares audio with a neighbour, the first file of that recording.
 
-    Why: collections are often overlapping excerpts of longer recordings, numbered one after the other. As independent
+    Why: collections often hold overlapping excerpts of longer recordings, numbered one after the other. As independent
     sounds they would make every interval too narrow, and a sound would be compared with itself.
 
     Args:
@@ -38,7 +38,7 @@ def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
 
 
 def leave_out_known(held_out: list[SoundFile], known: list[SoundFile], recordings: dict[str, str]) -> list[SoundFile]:
-    """Without those that share audio with a training sound, which are told of: they are not held out at all.
+    """Leaves out those that share audio with a training sound, and reports them: they are not held out at all.
 
     Args:
         held_out, known: sounds that no model was fitted on, and those that they were fitted on.
@@ -62,35 +62,35 @@ def halves(
         recordings: see `find_recordings`.
 
     Raises:
-        ValueError: where there are fewer than two recordings.
+        ValueError: if there are fewer than two recordings.
     """
     names = [recordings.get(file.name, file.name) for file in files]
-    places = [place for place in range(1, len(files)) if names[place] != names[place - 1]]
-    if not places:
+    borders = [border for border in range(1, len(files)) if names[border] != names[border - 1]]
+    if not borders:
         raise ValueError(
             f"Class {class_name!r} has too few held-out sounds: {len(set(names))}, expected at least 2, as real sounds "
             "are compared with other real sounds. Add sounds; those at the end of the folder become test sounds."
         )
     before = [0, *accumulate(file.num_samples for file in files)]
-    middle = min(places, key=lambda place: abs(before[place] - before[-1] / 2))
+    middle = min(borders, key=lambda border: abs(before[border] - before[-1] / 2))
     return files[:middle], files[middle:]
 
 
 def share_audio(left: np.ndarray, right: np.ndarray) -> bool:
     """Whether the same audio, a quarter of a second of it at least, is in both; (samples,) each.
 
-    Looked for is one place of `right` along `left` at which all samples that lie over each other are alike: the way in
-    which excerpts of one recording overlap.
+    Excerpts of one recording overlap: at one position of `right` along `left` all samples that both have are alike. The
+    mean of each is taken off first, as the constant offset of a sound card is no audio.
     """
-    left, right = left.astype(np.float64), right.astype(np.float64)
+    left, right = (samples - np.mean(samples, dtype=np.float64) for samples in (left, right))
     shared = min(MIN_SHARED_SAMPLES, len(left), len(right))
     products = correlate(left, right, mode="full", method="fft")
     offsets = np.arange(1 - len(right), len(left))
     energies = []
-    for samples, begins in ((left, offsets), (right, -offsets)):
+    for samples, starts in ((left, offsets), (right, -offsets)):
         other = len(right) if samples is left else len(left)
         until = np.concatenate([[0.0], np.cumsum(samples**2)])
-        first, last = np.clip(begins, 0, len(samples)), np.clip(begins + other, 0, len(samples))
+        first, last = np.clip(starts, 0, len(samples)), np.clip(starts + other, 0, len(samples))
         energies.append(until[last] - until[first])
     lengths = np.minimum(len(left), offsets + len(right)) - np.maximum(0, offsets)
     quietest = AUDIBLE_SHARE * lengths * min(np.mean(left**2), np.mean(right**2))

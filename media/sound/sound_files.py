@@ -6,10 +6,13 @@ import av
 import numpy as np
 import soundfile
 import torch
-from torchaudio.functional import resample
+import torchaudio
 
 from media.files import atomic_path
+from media.sound.frames import UnreadableSound, decode_frames, filter_frames, is_ambisonic
 
+HIGHEST_PEAK = 10.0  # of float samples; higher ones are integers, or damaged
+CANCELLED_SHARE = 0.1  # see `mix_to_mono`
 BEST_RESAMPLING = {  # librosa's `kaiser_best`: the pass band ends at 0.95 of the lower Nyquist frequency
     "lowpass_filter_width": 64,
     "rolloff": 0.9475937167399596,
@@ -18,18 +21,14 @@ BEST_RESAMPLING = {  # librosa's `kaiser_best`: the pass band ends at 0.95 of th
 }
 
 
-class UnreadableSound(ValueError):
-    """A file that should hold a sound does not; the message names the file and the reason."""
-
-
 def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
     """The sound of a file, whatever its format, as the one kind of waveform that everything else works on.
 
-    Sound files are read by soundfile; what it does not know, videos among it, is decoded by PyAV. Channels are
-    averaged, never summed: a stereo file is as loud as its mono version. Silence in a sound file is a fine sound.
+    soundfile reads sound files; PyAV decodes what soundfile does not know, such as videos. Channels are averaged, never
+    summed (see `mix_to_mono`): a stereo file is as loud as its mono version. Silence in a sound file is a valid sound.
 
-    A damaged file, or one that was cut short, is an error wherever its format tells (FLAC, MP4 and most others).
-    Formats that do not tell, such as WAV and MP3, give the part that is there.
+    A damaged file, or one that was cut short, is an error if its format tells (FLAC, MP4 and most others do). Formats
+    that do not tell, such as WAV and MP3, give the part that is there.
 
     Args:
         path: a sound file, or a video with a sound track.
@@ -39,8 +38,9 @@ def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
         float32 (num_samples,), in about [-1, 1]: lossy formats and resampling may pass 1 by a little.
 
     Raises:
-        FileNotFoundError: where there is no such file.
-        UnreadableSound: where the file holds no sound, an empty, a damaged or a non-finite one.
+        FileNotFoundError: if there is no such file.
+        UnreadableSound: if the file holds no sound, an empty or a damaged one, or samples that are not finite or too
+            high for a sound.
     """
     path = Path(path)
     if not path.is_file():
@@ -48,24 +48,42 @@ def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
     try:
         sound = soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, TypeError):  # TypeError: a .raw file, which has no header
-        samples, file_rate_hz = _read_with_pyav(path)
+        sound = None
+    if sound is None or _is_unfinished(path, sound):
+        channels, file_rate_hz = _read_with_pyav(path)
     else:
-        samples, file_rate_hz = _read_with_soundfile(path, sound)
-    if not samples.size:
+        channels, file_rate_hz = _read_with_soundfile(path, sound)
+    if not channels.size:
         raise UnreadableSound(f"{path} holds a sound of zero samples.")
-    return resampled(check_finite(path, samples), file_rate_hz, sample_rate_hz)
+    peak = np.abs(check_finite(path, channels)).max()
+    if peak > HIGHEST_PEAK:
+        raise UnreadableSound(
+            f"{path} holds samples up to {peak:.5g}, expected -1 to 1; are they integers? Divide by the full scale."
+        )
+    return resample(mix_to_mono(channels), file_rate_hz, sample_rate_hz)
+
+
+def mix_to_mono(channels: np.ndarray) -> np.ndarray:
+    """The mean (num_samples,) of channels (num_samples, num_channels), or the loudest one if they cancel each other.
+
+    Channels cancel if their mean has less than a tenth of the power that the mean of unrelated channels would have.
+    """
+    mean, power = channels.mean(axis=1), np.square(channels).mean(axis=0)
+    if np.square(mean).mean() < CANCELLED_SHARE * power.mean() / len(power):
+        return channels[:, power.argmax()]
+    return mean
 
 
 def write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
     """Writes a mono, 16-bit PCM WAV file that appears complete or not at all.
 
     Args:
-        path: the file to write or to replace; its folder is made where it is missing.
+        path: the file to write or to replace; its folder is made if it is missing.
         waveform: (num_samples,), in [-1, 1].
         sample_rate_hz: samples a second.
 
     Raises:
-        ValueError: where `check_waveform` refuses the waveform.
+        ValueError: if `check_waveform` refuses the waveform.
     """
     check_waveform(waveform)
     with atomic_path(path) as temporary:
@@ -73,10 +91,10 @@ def write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
 
 
 def check_waveform(waveform: np.ndarray) -> None:
-    """Refuses what a file would have to clip, guess or leave empty.
+    """Refuses a waveform that a file would have to clip, guess or leave empty.
 
     Raises:
-        ValueError: where the waveform is not (num_samples,), is empty, is not finite, or leaves [-1, 1].
+        ValueError: if the waveform is not (num_samples,), is empty, is not finite, or leaves [-1, 1].
     """
     if waveform.ndim != 1 or not waveform.size:
         raise ValueError(f"The waveform's shape is {waveform.shape}, expected (num_samples,) with at least one sample.")
@@ -88,49 +106,56 @@ def check_waveform(waveform: np.ndarray) -> None:
 
 
 def check_finite(path: Path, samples: np.ndarray) -> np.ndarray:
-    """The samples of a file, where all are numbers.
+    """Returns the samples of a file if all are finite.
 
     Raises:
-        UnreadableSound: where one is not.
+        UnreadableSound: if one is not.
     """
     if not np.isfinite(samples).all():
         raise UnreadableSound(f"{path} holds samples that are infinite or not a number.")
     return samples
 
 
-def resampled(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """The waveform float32 (num_samples,) at another sample rate; the very same where the rates are equal."""
+def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """The waveform, float32 (..., num_samples), at another sample rate; unchanged if the rates are equal."""
     if from_hz == to_hz:
         return samples
-    return resample(torch.tensor(samples), from_hz, to_hz, **BEST_RESAMPLING).numpy()
+    return torchaudio.functional.resample(torch.tensor(samples), from_hz, to_hz, **BEST_RESAMPLING).numpy()
+
+
+def _is_unfinished(path: Path, sound: soundfile.SoundFile) -> bool:
+    """Whether the recording of a WAV file broke off before its header was told the lengths of file and sound."""
+    if sound.frames or sound.format != "WAV":
+        return False
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8)[4:], "little") + 8 != path.stat().st_size
 
 
 def _read_with_soundfile(path: Path, sound: soundfile.SoundFile) -> tuple[np.ndarray, int]:
     with sound:
         try:
-            samples = sound.read(dtype="float32", always_2d=True).mean(axis=1)
+            channels = sound.read(dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise UnreadableSound(f"{path} is damaged: {error}") from error
-        if len(samples) < sound.frames and sound.format != "MP3":  # the length of an MP3 file is an estimate
-            raise UnreadableSound(f"{path} is damaged: {len(samples)} of {sound.frames} samples are readable.")
-        return samples, sound.samplerate
+        is_estimate = sound.subtype.startswith("MPEG")  # the length of MP3, in a WAV file too
+        if len(channels) < sound.frames and not is_estimate:
+            raise UnreadableSound(f"{path} is damaged: {len(channels)} of {sound.frames} samples are readable.")
+        return channels, sound.samplerate
 
 
 def _read_with_pyav(path: Path) -> tuple[np.ndarray, int]:
-    pieces, rates_hz = [], set()
+    """Channels (num_samples, num_channels) and their rate; of ambisonic sound the channel of all directions alone."""
+    pieces = []
     try:
         with av.open(path, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise UnreadableSound(f"{path} has no sound track.")
-            to_float = av.AudioResampler(format="fltp")  # the channels stay: PyAV's own mono is √2 too loud
-            for frame in container.decode(audio=0):
-                for floats in to_float.resample(frame):
-                    pieces.append(floats.to_ndarray().mean(axis=0))
-                    rates_hz.add(floats.sample_rate)
+            (track, *_), rate_hz = container.streams.audio, 0
+            # Interleaved, as PyAV gives any number of channels then. All stay: FFmpeg's mono of stereo is √2 too loud.
+            for frame in filter_frames(decode_frames(track, container.demux(track)), ("aformat", "sample_fmts=flt")):
+                channels = frame.to_ndarray().reshape(frame.samples, -1)
+                pieces.append(channels[:, :1] if is_ambisonic(frame.layout) else channels)
+                rate_hz = frame.sample_rate
     except av.FFmpegError as error:
         raise UnreadableSound(f"{path} is not a readable sound: {error.strerror}.") from error
-    if len(rates_hz) > 1:
-        raise UnreadableSound(f"{path} changes its sample rate midway: {sorted(rates_hz)} Hz.")
-    if not pieces:
-        raise UnreadableSound(f"{path} holds a sound of zero samples.")
-    return np.concatenate(pieces), rates_hz.pop()
+    return np.concatenate(pieces or [np.zeros((0, 1), np.float32)]), rate_hz

@@ -9,9 +9,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from media.sound.frames import as_frames, filter_frames
 from media.sound.loudness import Loudness, lufs, measure_loudness
 from media.soundtrack.mux import coded
-from media.soundtrack.streams import as_frames, filtered, fitted, sound_blocks, track_blocks, track_channels
+from media.soundtrack.streams import pad_to, sound_blocks, track_blocks, track_channels
 from media.video.video_files import probe_video
 
 Original = Literal["replace", "keep", "duck"]
@@ -146,7 +147,7 @@ class Mix:
         frames = as_frames((gain * block for block in self._summed()), rate_hz)
         limiter = f"limit={_ratio(self._limit_db):.6f}:{LIMITER}"
         to_blocks = ("aformat", "sample_fmts=fltp"), ("asetnsamples", f"n={rate_hz}:p=0")
-        for frame in filtered(frames, ("alimiter", limiter), *to_blocks):
+        for frame in filter_frames(frames, ("alimiter", limiter), *to_blocks):
             yield frame.to_ndarray()
 
     def _settle(self, sources: list[tuple[Loudness, float]]) -> tuple[Loudness, str]:
@@ -209,12 +210,12 @@ class Mix:
 
     def _stem_blocks(self) -> Iterator[np.ndarray]:
         rate_hz = self.mixing.sample_rate_hz
-        return fitted(sound_blocks(self.stem, rate_hz), self.num_samples, rate_hz, 1)
+        return pad_to(sound_blocks(self.stem, rate_hz), self.num_samples, rate_hz, 1)
 
     def _original_blocks(self) -> Iterator[np.ndarray]:
         rate_hz = self.mixing.sample_rate_hz
         blocks = track_blocks(self.video, self._start_s, rate_hz)
-        return fitted(blocks, self.num_samples, rate_hz, self.num_channels)
+        return pad_to(blocks, self.num_samples, rate_hz, self.num_channels)
 
     def _measured(self, blocks: Iterable[np.ndarray]) -> Loudness:
         return measure_loudness(blocks, self.mixing.sample_rate_hz)

@@ -11,8 +11,9 @@ import av
 import numpy as np
 
 from media.files import atomic_path
-from media.sound.sound_files import check_waveform, resampled
-from media.soundtrack.streams import as_frames, check_block
+from media.sound.frames import as_frames
+from media.sound.sound_files import check_waveform, resample
+from media.soundtrack.streams import check_block
 from media.video.video_files import UnreadableVideo, VideoInfo, opened_video, packet_time, packets, probe_video
 
 SOUND_RATE_HZ = 48_000  # the one rate that both AAC and Opus take
@@ -83,7 +84,7 @@ def mux_sound(
     video, output = Path(video), Path(output)
     if isinstance(sound, np.ndarray):
         check_waveform(sound)
-        samples = resampled(np.asarray(sound, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)
+        samples = resample(np.asarray(sound, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)
         sound, sample_rate_hz = (
             (samples[np.newaxis, k : k + SOUND_RATE_HZ] for k in range(0, len(samples), SOUND_RATE_HZ)),
             SOUND_RATE_HZ,

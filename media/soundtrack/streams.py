@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,8 @@ import numpy as np
 import soundfile
 
 from media.files import atomic_path
-from media.sound.sound_files import UnreadableSound, check_finite, check_waveform
+from media.sound.frames import UnreadableSound, as_frames, decode_frames, downmix, filter_frames, layout_of
+from media.sound.sound_files import check_finite, check_waveform
 from media.video.video_files import packets
 
 
@@ -33,8 +33,8 @@ def write_sound(
         comment: a text to keep in the file.
 
     Raises:
-        ValueError: where the suffix is another one, or `check_block` refuses a block, or there is none.
-        OSError: where the file cannot be written, as when the disk is full.
+        ValueError: if the suffix is another one, or `check_block` refuses a block, or there is none.
+        OSError: if the file cannot be written, as when the disk is full.
     """
     path, blocks = Path(path), iter(blocks)
     if (format_name := path.suffix[1:].upper()) not in ("WAV", "FLAC"):
@@ -67,7 +67,7 @@ def write_stem(stem: Path, output: Path, comment: str | None = None) -> None:
         comment: a text to keep in the file, such as the seed.
 
     Raises:
-        UnreadableSound: where the stem is damaged.
+        UnreadableSound: if the stem is damaged.
         OSError, ValueError: as `write_sound` does.
     """
     rate_hz = soundfile.info(stem).samplerate
@@ -80,96 +80,62 @@ def sound_blocks(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
     """A sound file of any length at another sample rate, in mono float32 blocks (1, samples) of a second.
 
     Raises:
-        UnreadableSound: where the file is damaged or holds a non-finite sample.
+        UnreadableSound: if the file is damaged or holds a non-finite sample.
     """
     try:
         with soundfile.SoundFile(path) as file:
             blocks = (block.mean(axis=1) for block in file.blocks(file.samplerate, dtype="float32", always_2d=True))
             frames = as_frames((check_finite(path, block)[np.newaxis] for block in blocks), file.samplerate)
             seconds = ("asetnsamples", f"n={sample_rate_hz}:p=0")
-            for frame in filtered(frames, ("aresample", str(sample_rate_hz)), seconds):
+            for frame in filter_frames(frames, ("aresample", str(sample_rate_hz)), seconds):
                 yield frame.to_ndarray()
     except soundfile.LibsndfileError as error:
         raise UnreadableSound(f"{path} is not a readable sound: {error}") from error
 
 
 def track_channels(video: Path) -> int:
-    """The number of channels, 1 or 2, that `track_blocks` gives of a video's own sound; 0 where it has no sound track.
+    """The number of channels, 1 or 2, that `track_blocks` gives of a video's own sound; 0 if it has no sound track.
 
     Raises:
-        UnreadableSound: where FFmpeg cannot open the file.
+        UnreadableSound: if FFmpeg cannot open the file, or does not know the track's codec.
     """
     with _opened_track(video) as (_, track):
-        return 0 if track is None else min(2, max(1, track.channels))
+        return 0 if track is None else min(2, max(1, layout_of(track).nb_channels))
 
 
 def track_blocks(video: Path, start_s: float, sample_rate_hz: int) -> Iterator[np.ndarray]:
     """A video's own sound from the first frame's time on, in blocks of a second; the default track, or else the first.
 
-    The track's times are minded: silence stands where it starts late or pauses, and what it has before the first frame
-    is left out. Mono stays mono; more than two channels are mixed down to stereo. A last packet that the file's end
-    cuts short is left out.
+    The track's times are respected: if it starts late or pauses there is silence, and sound before the first frame is
+    left out. Mono stays mono, and more than two channels are mixed down to stereo (see `downmix`). A last packet that
+    the file's end cuts short is left out.
 
     Args:
         start_s: the file's own time of the first frame, as `VideoInfo` has it.
         sample_rate_hz: to resample to.
 
     Raises:
-        UnreadableSound: where the track cannot be decoded, or changes its rate or channels midway.
+        UnreadableSound: if the track cannot be decoded, or changes its rate or channels midway.
     """
     with _opened_track(video) as (container, track):
         if track is None:
             return
-        layout = "mono" if track.channels == 1 else "stereo"
         # Times jitter by some milliseconds in many files; only a larger gap is one.
         steady = f"{sample_rate_hz}:async=1:first_pts=0:min_hard_comp=0.02"
-        for frame in filtered(
-            _placed_frames(video, container, track, start_s),
+        for frame in filter_frames(
+            _placed_frames(container, track, start_s),
             ("aresample", steady),
-            ("aformat", f"sample_fmts=fltp:channel_layouts={layout}"),
+            downmix(layout_of(track)),
+            ("aformat", "sample_fmts=fltp"),
             ("asetnsamples", f"n={sample_rate_hz}:p=0"),
         ):
             yield frame.to_ndarray()
 
 
-def as_frames(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Iterator[av.AudioFrame]:
-    """Blocks (channels, samples), one or two channels, as FFmpeg's frames, one after another from time 0."""
-    start = 0
-    for block in blocks:
-        samples = np.ascontiguousarray(block, dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono" if len(block) == 1 else "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = sample_rate_hz, start, Fraction(1, sample_rate_hz)
-        start += block.shape[1]
-        yield frame
-
-
-def filtered(frames: Iterable[av.AudioFrame], *filters: tuple[str, str]) -> Iterator[av.AudioFrame]:
-    """Frames, all of one kind, through a chain of FFmpeg's filters, each given as its name and its options."""
-    graph = None
-    for frame in chain(frames, [None]):
-        if graph is None:
-            if frame is None:
-                return
-            graph = av.filter.Graph()
-            source = graph.add_abuffer(
-                sample_rate=frame.sample_rate,
-                format=frame.format.name,
-                layout=frame.layout.name,
-                time_base=frame.time_base,
-            )
-            graph.link_nodes(source, *(graph.add(*filter) for filter in filters), graph.add("abuffersink")).configure()
-        graph.push(frame)
-        while True:
-            try:
-                yield graph.pull()
-            except (av.BlockingIOError, av.EOFError):  # wants more, or has given all
-                break
-
-
-def fitted(
+def pad_to(
     blocks: Iterator[np.ndarray], num_samples: int, block_samples: int, num_channels: int
 ) -> Iterator[np.ndarray]:
-    """Blocks of `block_samples`, save the last, cut or filled up with silence to `num_samples` in all."""
+    """Blocks of `block_samples`, save the last, cut or padded with silence to `num_samples` in all."""
     for start in range(0, num_samples, block_samples):
         length = min(block_samples, num_samples - start)
         block = next(blocks, np.zeros((num_channels, 0), np.float32))[:, :length]
@@ -180,7 +146,7 @@ def check_block(block: np.ndarray, num_channels: int) -> None:
     """As `check_waveform`, for a block (channels, samples) of a longer sound, which may be empty.
 
     Raises:
-        ValueError: where the number of channels is another one, or a sample is not finite or leaves [-1, 1].
+        ValueError: if the number of channels is another one, or a sample is not finite or leaves [-1, 1].
     """
     if block.ndim != 2 or len(block) != num_channels:
         raise ValueError(f"A block of sound has the shape {block.shape}, expected ({num_channels}, num_samples).")
@@ -202,19 +168,11 @@ def _opened_track(video: Path) -> Iterator[tuple[av.container.InputContainer, av
 
 
 def _placed_frames(
-    video: Path, container: av.container.InputContainer, track: av.AudioStream, start_s: float
+    container: av.container.InputContainer, track: av.AudioStream, start_s: float
 ) -> Iterator[av.AudioFrame]:
-    """Decoded frames with times from the first picture on, all of one kind."""
-    kind = None
-    for packet in chain(packets(container, track), [None]):
-        if packet and packet.is_corrupt:  # the file ends within it
-            continue
-        for frame in track.decode(packet):
-            found = (frame.sample_rate, frame.layout.name, frame.format.name)
-            if found != (kind := kind or found):
-                raise UnreadableSound(
-                    f"{video} has a sound track of its own that changes midway: {kind}, then {found}."
-                )
-            if frame.pts is not None:
-                frame.pts -= round(start_s / frame.time_base)
-            yield frame
+    """Decoded frames with times from the first picture on."""
+    whole = (packet for packet in packets(container, track) if not packet.is_corrupt)  # the file ends within the others
+    for frame in decode_frames(track, chain(whole, [None])):
+        if frame.pts is not None:
+            frame.pts -= round(start_s / frame.time_base)
+        yield frame

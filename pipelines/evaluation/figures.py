@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from media import Geometry
-from media.sound.sound_files import resampled
+from media.sound.sound_files import resample
 from metrics import (
     ClassAgreement,
     Estimate,
@@ -135,12 +135,12 @@ class Evaluation:
     def _listen(self, waveforms: np.ndarray) -> tuple[Tensor, Tensor | None]:
         embedding, tagger = self.model.embedding, self.model.tagger
         rate = self.model.geometry.sample_rate_hz
-        heard = torch.from_numpy(resampled(waveforms, rate, embedding.sample_rate_hz))
+        heard = torch.from_numpy(resample(waveforms, rate, embedding.sample_rate_hz))
         if type(embedding) is type(tagger) and hasattr(embedding, "embed_and_tag"):
             return embedding.embed_and_tag(heard)
         if tagger is None:
             return embedding.embed(heard), None
-        return embedding.embed(heard), tagger.tag(torch.from_numpy(resampled(waveforms, rate, tagger.sample_rate_hz)))
+        return embedding.embed(heard), tagger.tag(torch.from_numpy(resample(waveforms, rate, tagger.sample_rate_hz)))
 
     def _measure_models(self, kind: str, batch: dict[str, Any]) -> None:
         self._kinds.add(kind)

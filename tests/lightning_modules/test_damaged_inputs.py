@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+import pytest
 import torch
 
 from datamodules import VideoDataModule
@@ -10,6 +11,7 @@ from lightning_modules import VideoToAudio
 from media.soundtrack.mixing import Mixing
 from tests.helpers.colours import composite
 from tests.helpers.fuzzing import run_damaged
+from tests.media.soundtrack.test_original_sound import click_track, write_film
 from tests.media.video.test_fuzz import sources  # noqa: F401 - a fixture
 
 NUM_FILES = 120
@@ -28,6 +30,15 @@ def predict_and_save(path: Path) -> None:
     row = prediction.save(path.parent / "out")
     if row.get("status") == "failed":
         raise ValueError(row["reason"])
+
+
+def test_a_sound_of_its_own_that_cannot_be_decoded_is_a_failed_row_and_the_next_input_is_done(tmp_path):
+    film = write_film(tmp_path / "film.mov", [click_track((0.1,), duration_s=0.4)], encoder="pcm_s16le", duration_s=0.4)
+    unknown = tmp_path / "unknown.mov"
+    unknown.write_bytes(film.read_bytes().replace(b"sowt", b"xyz9"))
+    with pytest.raises(ValueError, match=r"unknown\.mov has a sound in a codec that FFmpeg does not know"):
+        predict_and_save(unknown)
+    predict_and_save(film)
 
 
 def test_every_damaged_input_gets_a_sound_or_a_line(tmp_path, sources):  # noqa: F811 - the fixture

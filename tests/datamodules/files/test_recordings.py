@@ -5,6 +5,9 @@ import pytest
 
 from datamodules.files.decoded_sounds import SoundFile
 from datamodules.files.recordings import find_recordings, halves, share_audio
+from media.sound.sound_files import read_sound
+
+SHARED = Path(__file__).parents[4] / "shared" / "inputs"
 
 RECORDING = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
 OTHER = np.random.default_rng(1).normal(0, 0.1, 40_000).astype(np.float32)
@@ -35,11 +38,32 @@ def test_excerpts_of_one_recording_are_found(left, right):
         (RECORDING[:20_000], RECORDING[18_000:]),
         (np.zeros(9_000, np.float32), np.zeros(9_000, np.float32)),
         (np.r_[RECORDING[:9_000], np.zeros(9_000)], np.r_[np.zeros(9_000), OTHER[:9_000]]),
+        (0.01 * RECORDING + 0.01, 0.01 * OTHER + 0.01),
+        (np.r_[RECORDING[:9_000], np.zeros(9_000)] + 0.01, np.r_[OTHER[:9_000], np.zeros(9_000)] + 0.01),
+        (0.01 * RECORDING - 0.2, 0.01 * OTHER + 0.1),
     ],
-    ids=["other", "side by side", "an eighth of a second", "silence", "silence at the seam"],
+    ids=[
+        "other",
+        "side by side",
+        "an eighth of a second",
+        "silence",
+        "silence at the seam",
+        "one offset",
+        "one offset and pauses",
+        "two offsets",
+    ],
 )
 def test_other_sounds_are_not_taken_for_one(left, right):
     assert not share_audio(left, right)
+
+
+def test_an_offset_hides_no_shared_audio():
+    assert share_audio(RECORDING[:20_000] + 0.2, RECORDING[12_000:])
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared folder of small inputs")
+def test_shared_inputs():
+    assert not share_audio(*(read_sound(SHARED / f"dc_offset_{number}.flac", 16_000) for number in (1, 2)))
 
 
 def test_neighbours_are_joined_from_file_to_file_and_within_a_class(tmp_path):

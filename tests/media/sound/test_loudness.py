@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
+from media.sound.frames import as_frames, filter_frames
 from media.sound.loudness import Loudness, measure_loudness
-from media.soundtrack.streams import as_frames, filtered
 
 RATE_HZ = 48_000
 TENTH = 10 ** (-20 / 20)
@@ -79,7 +79,7 @@ def test_ffmpeg_agrees(rate_hz, num_channels):
     generator = np.random.default_rng(num_channels)
     envelope = np.repeat(generator.uniform(0, 1, 20) ** 3, rate_hz // 2)
     sound = (0.1 * envelope * generator.standard_normal((num_channels, 10 * rate_hz))).astype(np.float32)
-    *_, last = filtered(as_frames([sound], rate_hz), ("ebur128", "metadata=1:peak=true:framelog=quiet"))
+    *_, last = filter_frames(as_frames([sound], rate_hz), ("ebur128", "metadata=1:peak=true:framelog=quiet"))
     found = measure_loudness([sound], rate_hz)
     assert found.integrated_lufs == pytest.approx(float(last.metadata["lavfi.r128.I"]), abs=0.02)
     expected_dbtp = 20 * np.log10(float(last.metadata["lavfi.r128.true_peak"]))

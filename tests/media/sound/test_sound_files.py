@@ -1,11 +1,12 @@
 import io
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import soundfile
 
-from media.sound.sound_files import UnreadableSound, read_sound, write_wav
+from media.sound.sound_files import UnreadableSound, mix_to_mono, read_sound, write_wav
 
 RATE_HZ = 16_000
 
@@ -54,6 +55,23 @@ def test_channels_are_averaged(tmp_path):
     np.testing.assert_allclose(read_sound(path, RATE_HZ), (left + right) / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize("format", ["WAV", "OGG"])
+@pytest.mark.parametrize("num_channels", [2, 6])
+def test_channels_that_cancel_each_other_give_the_loudest(tmp_path, format, num_channels):
+    path, tone = tmp_path / "sound.any", 0.3 * sine(440, RATE_HZ) / 0.5
+    channels = np.stack([tone, -tone * 0.999] * (num_channels // 2), axis=1)
+    soundfile.write(path, channels, RATE_HZ, format=format)
+    assert np.abs(read_sound(path, RATE_HZ)).max() == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize("num_channels", [2, 8])
+def test_channels_that_do_not_cancel_each_other_are_averaged(num_channels):
+    unrelated = np.random.default_rng(0).normal(0, 0.1, (RATE_HZ, num_channels)).astype(np.float32)
+    one_sided = unrelated * (np.arange(num_channels) == 1)
+    for channels in (unrelated, one_sided, one_sided * 0):
+        np.testing.assert_array_equal(mix_to_mono(channels), channels.mean(axis=1))
+
+
 @pytest.mark.parametrize("suffix", [".m4a", ".mka", ".mov"])
 def test_a_stereo_sound_track_is_as_loud_as_its_channels(tmp_path, suffix):
     path = tmp_path / f"track{suffix}"
@@ -76,6 +94,41 @@ def test_an_mp3_file_without_its_length(tmp_path):
     assert len(read_sound(path, RATE_HZ)) == pytest.approx(RATE_HZ, abs=1_600)
 
 
+def test_the_length_of_mp3_in_a_wav_file_is_an_estimate(tmp_path):
+    """As the header tells it here, more samples than there are."""
+    path = tmp_path / "sound.wav"
+    write_sound_track(path, sine(440, 44_100)[np.newaxis], 44_100, encoder="libmp3lame")
+    content = path.read_bytes()
+    place = content.index(b"fact") + 8
+    path.write_bytes(content[:place] + (60_000).to_bytes(4, "little") + content[place + 4 :])
+    assert soundfile.info(path).frames > 44_100 + 2 * 1_152
+    assert len(read_sound(path, RATE_HZ)) == pytest.approx(RATE_HZ, abs=1_000)
+
+
+def test_a_wav_file_whose_header_was_never_completed_is_read_to_its_end(tmp_path):
+    path = tmp_path / "sound.wav"
+    content = as_file(NOISE, "WAV")
+    for length in (b"\0" * 4, b"\xff" * 4, (36).to_bytes(4, "little")):
+        path.write_bytes(content[:4] + length + content[8:40] + b"\0" * 4 + content[44:])
+        np.testing.assert_allclose(read_sound(path, RATE_HZ), NOISE, atol=1e-4)
+
+
+SHARED = Path(__file__).parents[4] / "shared" / "inputs"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared folder of small inputs")
+@pytest.mark.parametrize(
+    ("name", "num_samples", "peak"),
+    [("stereo_antiphase.wav", 8_000, 0.3), ("mp3_in_wav.wav", 16_000, 0.12), ("wav_data_size_0.wav", 16_000, 0.3)],
+)
+def test_shared_inputs(name, num_samples, peak):
+    sound = read_sound(SHARED / name, RATE_HZ)
+    assert len(sound) == pytest.approx(num_samples, abs=800)
+    assert np.abs(sound).max() == pytest.approx(peak, abs=0.01)
+    with pytest.raises(UnreadableSound, match="samples up to 9830"):
+        read_sound(SHARED / "float_in_int16_scale.wav", RATE_HZ)
+
+
 def test_silence_is_a_sound(tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(100), RATE_HZ)
     np.testing.assert_array_equal(read_sound(tmp_path / "silence.wav", RATE_HZ), np.zeros(100, np.float32))
@@ -96,6 +149,12 @@ def as_file(samples: np.ndarray, format: str, **options) -> bytes:
     return file.getvalue()
 
 
+def tagged(wav: bytes) -> bytes:
+    """With a chunk of text after the samples, and the header that belongs to it."""
+    content = wav + b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf59.27.100\0"
+    return content[:4] + (len(content) - 8).to_bytes(4, "little") + content[8:]
+
+
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 30_000)
 
 
@@ -109,6 +168,8 @@ NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 30_000)
         ("no_samples.wav", as_file(NOISE[:0], "WAV"), "zero samples"),
         ("not_finite.wav", as_file(np.array([0, np.nan]), "WAV", subtype="FLOAT"), "not a number"),
         ("cut.flac", as_file(NOISE, "FLAC")[:20_000], "damaged"),
+        ("integers.wav", as_file(NOISE * 2**15, "WAV", subtype="FLOAT"), "samples up to 16384, expected -1 to 1"),
+        ("tagged.wav", tagged(as_file(NOISE[:0], "WAV")), "zero samples"),
     ],
     ids=lambda value: value if isinstance(value, str) else "content",
 )

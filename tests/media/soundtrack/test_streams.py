@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from media.sound.sound_files import UnreadableSound
-from media.soundtrack.streams import fitted, sound_blocks, write_sound, write_stem
+from media.soundtrack.streams import pad_to, sound_blocks, write_sound, write_stem
 
 RATE_HZ = 16_000
 
@@ -111,6 +111,6 @@ def test_a_broken_sound_file_is_named(tmp_path):
 @pytest.mark.parametrize("num_samples", [1, 10, 25, 30, 47])
 def test_blocks_are_cut_or_filled_up(num_samples):
     sound = np.arange(25.0)[np.newaxis]
-    blocks = list(fitted(iter(np.split(sound, [10, 20], axis=1)), num_samples, 10, 1))
+    blocks = list(pad_to(iter(np.split(sound, [10, 20], axis=1)), num_samples, 10, 1))
     assert [block.shape[1] for block in blocks[:-1]] == [10] * (len(blocks) - 1)
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), np.pad(sound, ((0, 0), (0, 22)))[:, :num_samples])
