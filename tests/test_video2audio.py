@@ -46,6 +46,7 @@ def test_it_finds_configs_from_any_folder_and_prints_commands_under_its_own_name
     assert f"no checkpoint outputs/demo/checkpoints/vqvae/best.ckpt. Make it with: {command}\n" in ended.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no signals")
 def test_ctrl_c_during_the_imports_ends_it_without_a_word(folder: Path) -> None:
     (folder.parent / "other/wandb.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     ended = run(folder, "../bin/video2audio", "--version")
