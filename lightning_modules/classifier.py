@@ -9,12 +9,12 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
 
-from lightning_modules.system import System
+from lightning_modules.one_network import OneNetwork
 from networks import ResNet50
 from pipelines.outputs import LabelPrediction
 
 
-class Classifier(System):
+class Classifier(OneNetwork):
     """Fine-tuning of a ResNet-50: first its new head alone, then all of it at a lower rate.
 
     Args:
@@ -25,8 +25,11 @@ class Classifier(System):
             pretrained weights, ignored without.
         backbone_rate: learning rate of the backbone, as a fraction of the head's.
         label_smoothing: of the cross-entropy.
-        learning_rate, weight_decay, warmup_steps: see `System`.
+        learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
     """
+
+    title = "ResNet-50"
+    changeable = OneNetwork.changeable | {"weights", "frozen_epochs", "backbone_rate", "label_smoothing"}
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.system import System
+from lightning_modules.one_network import OneNetwork
 from metrics import CodePerplexity
 from networks import CodePrior, Sampling, sample_codes
 from networks.codec.code_grid import unflatten_codes
@@ -16,7 +16,7 @@ from pipelines.outputs import CodesPrediction, SoundPrediction
 from runtime.checkpoint import load
 
 
-class Prior(System):
+class Prior(OneNetwork):
     """Training of a `CodePrior` by cross-entropy per code; what top and bottom share.
 
     Args:
@@ -24,8 +24,10 @@ class Prior(System):
         sampling: how codes are drawn for pictures and predictions.
         codec: checkpoint of the VQ-VAE that made the codes. It is needed for pictures and predictions only, and is no
             part of the prior's own checkpoints.
-        learning_rate, weight_decay, warmup_steps: see `System`.
+        learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
     """
+
+    changeable = OneNetwork.changeable | {"sampling"}
 
     level: str
 
@@ -129,6 +131,7 @@ class TopPrior(Prior):
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
     """
 
+    title = "Top prior"
     level = "top"
 
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
@@ -157,6 +160,7 @@ class BottomPrior(Prior):
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
     """
 
+    title = "Bottom prior"
     level = "bottom"
 
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:

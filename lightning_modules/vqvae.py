@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric, MeanSquaredError
 
-from lightning_modules.system import System
+from lightning_modules.one_network import OneNetwork
 from media import Geometry, Spectrogram
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
@@ -15,7 +15,7 @@ from networks.codec.codec import Codec
 from pipelines.outputs import SoundPrediction
 
 
-class VQVAE(System):
+class VQVAE(OneNetwork):
     """Training of the VQ-VAE-2; `codec` is what comes of it for all other systems.
 
     The loss is the mean squared error of the log-spectrogram in [-1, 1] and, weighted, the commitment of the encoder to
@@ -25,13 +25,16 @@ class VQVAE(System):
         network: the autoencoder.
         geometry: sizes of window, spectrogram and grids; its strides must be the network's.
         commitment_weight: beta of the paper.
-        learning_rate, weight_decay, warmup_steps: see `System`.
+        learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
 
     Raises:
         ValueError: if the strides of network and geometry differ, naming both.
 
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.1, equation 2.
     """
+
+    title = "VQ-VAE-2"
+    changeable = OneNetwork.changeable | {"commitment_weight"}
 
     def __init__(
         self,

@@ -7,17 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runtime.described import build
 from runtime.program import PROGRAM
+from runtime.described import build, find_class, is_description
 
 CHECKPOINT_KEY = "video2audio"
-CHANGEABLE = {
-    "dropout",
-    "bottom_dropout",
-    "activation_checkpointing",
-    "decay",
-    "revive_below",
-}  # leave the meaning of weights alone
 
 
 def load(path: str | Path, config: str | None = None) -> Any:
@@ -25,16 +18,17 @@ def load(path: str | Path, config: str | None = None) -> Any:
 
     Args:
         path: a file that a fit has written.
-        config: the config whose fit makes this file, for the message where it is missing.
+        config: the config whose fit makes this file, for the message if it is missing.
 
     Raises:
-        FileNotFoundError: where the file is missing; the message says which command makes it.
-        ValueError: where the file is damaged or not of this project.
+        FileNotFoundError: if the file is missing; the message says which command makes it.
+        ValueError: if the file is damaged or not of this project.
     """
     checkpoint = read_checkpoint(path, config)
     stored = checkpoint[CHECKPOINT_KEY]
     try:
         system = build(stored["system"])
+        restore_frozen(system, checkpoint["state_dict"], stored.get("frozen", {}))
         system.load_state_dict(checkpoint["state_dict"])
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not fit this version of the project: {error}") from error
@@ -74,7 +68,7 @@ def check_fit(systems: dict[str, Any], paths: dict[str, str]) -> None:
         paths: of their checkpoints, for the message.
 
     Raises:
-        ValueError: naming both files and both values, where the class lists or the geometries differ, or where a prior
+        ValueError: naming both files and both values, if the class lists or the geometries differ, or if a prior
             was trained on the codes of another VQ-VAE.
     """
     vqvae = systems["vqvae"]
@@ -87,14 +81,55 @@ def check_fit(systems: dict[str, Any], paths: dict[str, str]) -> None:
             if found != expected[fact]:
                 raise ValueError(
                     f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
-                    f"in {paths[name]}. Fit the latter anew: {PROGRAM} fit --fresh --config {name}.yaml"
+                    f"in {paths[name]}. Fit the latter again: {PROGRAM} fit --fresh --config {name}.yaml"
                 )
 
 
+def leave_out_frozen(system: Any, state_dict: dict[str, Tensor]) -> dict[str, str]:
+    """Takes the weights of a system's `frozen_parts` out of its state; returns the fingerprint of each part."""
+    for name in system.frozen_parts:
+        for key in [key for key in state_dict if key.startswith(f"{name}.")]:
+            del state_dict[key]
+    return {name: fingerprint(getattr(system, name).state_dict()) for name in system.frozen_parts}
+
+
+def restore_frozen(system: Any, state_dict: dict[str, Tensor], fingerprints: dict[str, str]) -> None:
+    """Adds the weights of frozen parts, as the constructor made them, to a stored state that lacks them.
+
+    Raises:
+        ValueError: naming both fingerprints, if a part has other weights than when the checkpoint was written.
+    """
+    for name in system.frozen_parts:
+        tensors = getattr(system, name).state_dict()
+        if (here := fingerprint(tensors)) != fingerprints.get(name):
+            raise ValueError(
+                f"The frozen weights of {name} are {fingerprints.get(name)} in the checkpoint, and {here} here. They "
+                "are not stored in it: use the same file of weights as for the fit."
+            )
+        state_dict.update({f"{name}.{key}": value for key, value in tensors.items()})
+
+
+def check_description(name: str, in_checkpoint: Any, here: Any) -> None:
+    """Raises as `check_equal` does if two descriptions differ in more than their classes declare changeable.
+
+    Args:
+        name: argument that has these descriptions; empty for the system itself.
+        in_checkpoint, here: descriptions of the stored object and of the one that it is loaded into.
+    """
+    if not (is_description(in_checkpoint) and is_description(here)):
+        check_equal(name, in_checkpoint, here)
+        return
+    check_equal(f"the class of {name or 'the system'}", in_checkpoint["class_path"], here["class_path"])
+    changeable = getattr(find_class(here["class_path"]), "changeable", frozenset())
+    arguments = in_checkpoint["init_args"], here["init_args"]
+    for key in sorted((arguments[0].keys() | arguments[1].keys()) - changeable):
+        check_description(f"{name}.{key}".lstrip("."), *(values.get(key) for values in arguments))
+
+
 def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
-    """Raise a ValueError which names the first value that differs, as it is in the checkpoint and as it is here."""
+    """Raises a ValueError that names the first value that differs, as it is in the checkpoint and as it is here."""
     if isinstance(in_checkpoint, dict) and isinstance(here, dict):
-        for key in sorted((in_checkpoint.keys() | here.keys()) - CHANGEABLE):
+        for key in sorted(in_checkpoint.keys() | here.keys()):
             check_equal(f"{name}.{key}", in_checkpoint.get(key), here.get(key))
     elif in_checkpoint != here:
         why = (
@@ -102,5 +137,5 @@ def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
         )
         raise ValueError(
             f"The checkpoint does not fit: {name} is {in_checkpoint!r} in it, and {here!r} here.{why} Change it "
-            "back, or begin this fit anew: the same command with --fresh."
+            "back, or start this fit from scratch: the same command with --fresh."
         )

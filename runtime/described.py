@@ -4,7 +4,7 @@ import functools
 import importlib
 import inspect
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Described:
@@ -12,7 +12,12 @@ class Described:
 
     Why: a checkpoint that can be loaded from the file alone must say which class with which arguments its weights
     belong to, in a form that `torch.load(weights_only=True)` reads and that a person can read too.
+
+    Class attributes:
+        changeable: constructor arguments that leave the meaning of the weights alone, such as dropout.
     """
+
+    changeable: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -23,26 +28,37 @@ class Described:
         """`{"class_path": …, "init_args": {…}}`, nested, made of dicts, lists, strings and numbers only.
 
         Raises:
-            TypeError: where an argument is neither plain data, nor a dataclass, nor itself `Described`.
+            TypeError: if an argument is neither plain data, nor a dataclass, nor itself `Described`.
         """
         return {"class_path": _public_path(type(self)), "init_args": _plain(self._init_arguments)}
 
 
 def build(description: dict[str, Any]) -> Any:
-    """Make the object that `describe` described.
+    """Makes the object that `describe` described; raises as `find_class` does."""
+    cls = find_class(description["class_path"])
+    return cls(**{name: _build_nested(value) for name, value in description["init_args"].items()})
+
+
+def find_class(class_path: str) -> type:
+    """The class of a description.
 
     Raises:
-        ValueError: where the class cannot be found, or is none that describes itself. A file decides which class is
-            made, so that only such classes are.
+        ValueError: if the class cannot be found, or is none that describes itself. A file decides which class is made,
+            so only such classes are.
     """
-    module_name, _, class_name = description["class_path"].rpartition(".")
+    module_name, _, class_name = class_path.rpartition(".")
     try:
         cls = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"The class {description['class_path']!r} named in the checkpoint cannot be found.") from error
+        raise ValueError(f"The class {class_path!r} named in the checkpoint cannot be found.") from error
     if not (isinstance(cls, type) and (issubclass(cls, Described) or is_dataclass(cls))):
-        raise ValueError(f"{description['class_path']!r}, named in the checkpoint, is no network of this project.")
-    return cls(**{name: _built(value) for name, value in description["init_args"].items()})
+        raise ValueError(f"{class_path!r}, named in the checkpoint, is no network of this project.")
+    return cls
+
+
+def is_description(value: Any) -> bool:
+    """Whether a value is what `describe` gives, for an object or for an argument of it."""
+    return isinstance(value, dict) and set(value) == {"class_path", "init_args"}
 
 
 def _recording(init: Any) -> Any:
@@ -62,7 +78,7 @@ def _recording(init: Any) -> Any:
 
 
 def _public_path(cls: type) -> str:
-    """`networks.VQVAE2` in place of `networks.codec.vqvae2.VQVAE2`, where the package exports the class."""
+    """`networks.VQVAE2` in place of `networks.codec.vqvae2.VQVAE2`, if the package exports the class."""
     package = cls.__module__.partition(".")[0]
     exported = getattr(importlib.import_module(package), cls.__name__, None)
     return f"{package if exported is cls else cls.__module__}.{cls.__qualname__}"
@@ -85,7 +101,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be stored in a checkpoint as plain data: {value!r}")
 
 
-def _built(value: Any) -> Any:
-    if isinstance(value, dict):
-        return build(value) if set(value) == {"class_path", "init_args"} else value
-    return [_built(item) for item in value] if isinstance(value, list) else value
+def _build_nested(value: Any) -> Any:
+    if is_description(value):
+        return build(value)
+    return [_build_nested(item) for item in value] if isinstance(value, list) else value

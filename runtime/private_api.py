@@ -12,6 +12,20 @@ def num_batches_trained(trainer: Trainer) -> int:
     return trainer.fit_loop.epoch_loop.batch_progress.total.processed
 
 
+def count_steps_of_first_optimizer(trainer: Trainer) -> None:
+    """Lets `trainer.global_step` count the steps of the first optimiser if a system optimises by hand.
+
+    Seen in Lightning 2.6.6, which counts those of all: a GAN with two would end at half of `max_steps`.
+    """
+    loop = trainer.fit_loop.epoch_loop.manual_optimization
+
+    def on_run_start() -> None:
+        first = trainer.strategy._lightning_optimizers[0]
+        first._on_before_step, first._on_after_step = loop._on_before_step, loop._on_after_step
+
+    loop.on_run_start = on_run_start
+
+
 def is_accumulating(trainer: Trainer) -> bool:
     """Whether the gradients of the last batch wait for those of further batches: no moment to save or to stop.
 

@@ -11,7 +11,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 from media.files import atomic_path
-from runtime.checkpoint import CHECKPOINT_KEY, check_equal, read_checkpoint
+from runtime.checkpoint import CHECKPOINT_KEY, check_description, read_checkpoint
 from runtime.described import Described
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -30,7 +30,7 @@ class ResumePoint:
         step: optimiser steps done.
         epoch: epochs done.
         config: the configuration it was written with, nested; empty where it holds none.
-        system: class path and network of what was trained, as `System.describe` gives them.
+        system: description of what was trained, as `System.describe` gives it.
     """
 
     path: Path
@@ -40,11 +40,9 @@ class ResumePoint:
     system: dict[str, Any]
 
     def fits(self, system: Described) -> bool:
-        """Whether it was written by such a system, with a network of these sizes."""
-        here = system.describe()
+        """Whether it was written by such a system, with networks of these sizes."""
         try:
-            check_equal("system", self.system["class_path"], here["class_path"])
-            check_equal("network", self.system["init_args"]["network"], here["init_args"]["network"])
+            check_description("", self.system, system.describe())
         except ValueError:
             return False
         return True

@@ -48,6 +48,8 @@ class VQVAE2(Described, nn.Module):
     arXiv 1906.00446, section 3.1 and figure 2a.
     """
 
+    changeable = frozenset({"decay", "revive_below", "bottom_dropout"})
+
     def __init__(
         self,
         in_channels: int = 1,

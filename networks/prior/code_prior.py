@@ -84,6 +84,8 @@ class CodePrior(Described, nn.Module):
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
     """
 
+    changeable = frozenset({"dropout", "activation_checkpointing"})
+
     def __init__(
         self,
         num_classes: int,

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightning_modules import load
-from runtime.checkpoint import check_fit, fingerprint
+from lightning_modules import TopPrior, load
+from runtime.checkpoint import check_description, check_equal, check_fit, fingerprint
 from tests.helpers.tiny import (
     CLASSES,
     GEOMETRY,
@@ -129,18 +129,21 @@ def test_codes_of_another_vqvae_are_refused_on_resuming(tmp_path):
 
 def test_another_network_is_refused_and_both_values_are_named(tmp_path):
     saved, other = tiny_top(), tiny_top()
-    checkpoint = {}
+    checkpoint = {"state_dict": {}}
     fitted(saved, code_data())
     saved.on_save_checkpoint(checkpoint)
     other.network._init_arguments["width"] = 32
-    with pytest.raises(ValueError, match=r"network.init_args.width is 16 in it, and 32 here"):
+    with pytest.raises(ValueError, match=r"network.width is 16 in it, and 32 here"):
         other.on_load_checkpoint(checkpoint)
-    with pytest.raises(ValueError, match=r"network.class_path is 'networks.CodePrior' in it, and 'networks.VQVAE2'"):
+    with pytest.raises(
+        ValueError,
+        match=r"the class of the system is 'lightning_modules.TopPrior' in it, and 'lightning_modules.VQVAE'",
+    ):
         tiny_vqvae().on_load_checkpoint(checkpoint)
-    bottom = tiny_bottom()
-    bottom.network._init_arguments |= {"num_rows": 8, "num_columns": 4}
+    with_context = TopPrior(tiny_bottom().network)
+    with_context.network._init_arguments |= {"num_rows": 8, "num_columns": 4}
     with pytest.raises(ValueError, match=r"top_context is None in it, and {'class_path': 'networks.TopContext'"):
-        bottom.on_load_checkpoint(checkpoint)
+        with_context.on_load_checkpoint(checkpoint)
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks")
@@ -205,3 +208,25 @@ def test_a_system_that_does_not_fit_is_refused_with_both_values_and_files(name, 
     expected = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": VQVAE.codec.fingerprint()}
     assert str(expected[fact]) in str(error.value)
     assert str(value) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stored", "here", "message"),
+    [
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, r"x\.a\.b is \[1, 2\] in it, and \[1, 3\] here"),
+        ({"a": 1}, {"a": 1, "b": 2}, r"x\.b is None in it, and 2 here"),
+        ({"a": 1, "b": 2}, {"a": 1}, r"x\.b is 2 in it, and None here"),
+        (1, {"a": 1}, r"x is 1 in it"),
+    ],
+)
+def test_the_first_difference_is_named(stored, here, message):
+    with pytest.raises(ValueError, match=message):
+        check_equal("x", stored, here)
+
+
+def test_values_that_leave_the_weights_meaning_alone_may_differ():
+    before, after = tiny_top(dropout=0.1).describe(), tiny_top(dropout=0.5, learning_rate=1.0).describe()
+    check_description("", before, after)
+    after["init_args"]["network"]["init_args"]["num_codes"] = 17
+    with pytest.raises(ValueError, match=r"network\.num_codes is 16 in it, and 17 here"):
+        check_description("", before, after)
