@@ -40,10 +40,12 @@ from runtime.resuming import (
     newest_resume_point,
     read_resume_point,
 )
+from runtime.systems import list_systems
 from runtime.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
 
-DESCRIPTION = f"""Fits four models that give a video its sound, and lets them do it; README.md has the commands.
-Besides those below there is `{PROGRAM} doctor`: what this machine is, and how long each fit takes on it."""
+DESCRIPTION = f"""Fits models for sight and sound, and lets them do their work; README.md has the commands.
+Besides those below there is `{PROGRAM} doctor`: what this machine is, and how long each fit takes on it.
+Systems (`--config NAME.yaml`): """
 say = rank_zero_only(print)
 
 
@@ -60,7 +62,8 @@ class Video2AudioCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """One that raises, so that `main` can say in one line what is wrong."""
-        parser = super().init_parser(**{"description": DESCRIPTION} | kwargs, exit_on_error=False)
+        names = ", ".join(system.name for system in list_systems())
+        parser = super().init_parser(**{"description": DESCRIPTION + names} | kwargs, exit_on_error=False)
         parser.add_argument("--version", action="version", version=f"video2audio {VERSION}", help="Print the version.")
         return parser
 

@@ -9,9 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from runtime.program import PROGRAM
-
-CONFIGS = Path(__file__).parent / "configs"
-SYSTEMS = ("vqvae", "top", "bottom", "classifier", "video2audio")
+from runtime.systems import CONFIGS, list_systems
 
 
 def find_configs(args: list[str], folder: Path = CONFIGS) -> list[str]:
@@ -100,7 +98,7 @@ def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str
 
 def short_error(message: str) -> str:
     """The parser's explanation in one line: the option, what was expected and what was found."""
-    configs = ", ".join(f"{system}.yaml" for system in SYSTEMS)
+    configs = ", ".join(f"{system.name}.yaml" for system in list_systems())
     if "required: " in message and ".model" in message:
         return f"Which system? Add --config with one of {configs}."
     if "subcommand" in message:

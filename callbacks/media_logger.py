@@ -1,10 +1,9 @@
-"""Pictures and sounds of a training, where people look and listen."""
+"""Pictures and sounds of a training."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import default_collate
@@ -14,15 +13,15 @@ from media.sound.sound_files import write_wav
 
 
 class MediaLogger(Callback):
-    """At every n-th validation, what the model makes of some examples: pictures, sounds, the confusion matrix.
+    """Shows the model's work on some examples at every n-th validation: pictures, sounds, or the confusion matrix.
 
-    The examples are always the same, spread evenly over the classes; the model's own `predict_step` is asked for them.
-    They go to the W&B run; where there is none, to files.
+    The examples are always the same: the data module's `validation_examples`, or the first batch of validation data if
+    it has none. The model's own `predict_step` works on them. They go to the W&B run, or to files without one.
 
     Args:
-        every_n_validations: 0 switches it off.
+        every_n_validations: validations from one showing to the next; 0 switches it off.
         num_examples: validation items shown.
-        folder: for the files where there is no W&B run.
+        folder: folder of the files without a W&B run.
     """
 
     def __init__(self, every_n_validations: int = 5, num_examples: int = 4, folder: str = "outputs/training") -> None:
@@ -32,7 +31,7 @@ class MediaLogger(Callback):
         self.folder = Path(folder)
 
     def state_dict(self) -> dict[str, Any]:
-        """The count goes on where a resumed fit goes on."""
+        """The count, which a resumed fit continues."""
         return {"num_validations": self.num_validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -40,7 +39,7 @@ class MediaLogger(Callback):
         self.num_validations = state_dict["num_validations"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Shows the examples where it is their turn; the very first validation is one."""
+        """Shows the examples if it is their turn; the first validation is one."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not self.every_n_validations:
             return
         is_due = self.num_validations % self.every_n_validations == 0
@@ -51,17 +50,22 @@ class MediaLogger(Callback):
         if matrix is not None:
             self._log_picture(trainer, "confusion_matrix", draw_confusion_matrix(matrix, pl_module.classes))
             return
-        predictions = pl_module.predict_step(self._examples(trainer, pl_module.device), 0)
-        rows = [[(f"{p.label}: {title}", grid.cpu().float()) for title, grid in p.pictures] for p in predictions]
-        self._log_picture(trainer, "spectrograms", draw_grids(rows))
+        predictions = pl_module.predict_step(self._examples(trainer), 0)[: self.num_examples]
+        shown = [prediction for prediction in predictions if getattr(prediction, "pictures", None)]
+        rows = [[(f"{p.label}: {title}", grid.cpu().float()) for title, grid in p.pictures] for p in shown]
+        if rows:
+            self._log_picture(trainer, "spectrograms", draw_grids(rows))
         for number, prediction in enumerate(predictions):
             if getattr(prediction, "waveform", None) is not None:
                 waveform = prediction.waveform.cpu().float().numpy()
                 self._log_sound(trainer, f"{prediction.label}_{number}", waveform, prediction.sample_rate_hz)
 
-    def _examples(self, trainer: Trainer, device: torch.device) -> dict[str, Any]:
-        items = trainer.datamodule.validation_examples(self.num_examples)
-        return trainer.strategy.batch_to_device(default_collate(items), device)
+    def _examples(self, trainer: Trainer) -> dict[str, Any]:
+        if hasattr(trainer.datamodule, "validation_examples"):
+            batch = default_collate(trainer.datamodule.validation_examples(self.num_examples))
+        else:
+            batch = next(iter(trainer.val_dataloaders))
+        return trainer.strategy.batch_to_device(batch)
 
     def _log_picture(self, trainer: Trainer, name: str, picture: np.ndarray) -> None:
         if isinstance(trainer.logger, WandbLogger):

@@ -89,7 +89,7 @@ class PredictionWriter(BasePredictionWriter):
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for result in prediction:
             self.rows.append(result.save(self.output_dir))
-            if hasattr(result, "pictures"):
+            if getattr(result, "pictures", None):
                 of_class = self.overview.setdefault(result.label, [])
                 if len(of_class) < NUM_IN_OVERVIEW:
                     of_class.append([(f"{result.label}: {title}", grid.cpu()) for title, grid in result.pictures])

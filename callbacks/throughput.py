@@ -33,7 +33,7 @@ class Throughput(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts the batch, and logs every `trainer.log_every_n_steps` steps."""
-        self._num_samples += len(batch["label"])
+        self._num_samples += len(batch["index"])
         is_due = trainer.log_every_n_steps and trainer.global_step % trainer.log_every_n_steps == 0
         if not is_due or trainer.global_step == self._logged_step:  # with accumulation a step has several batches
             return

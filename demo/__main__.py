@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import cli
-from cli_arguments import CONFIGS
 from demo.dataset import make_dataset
 from demo.video import make_video
 from runtime.exit_codes import end_in_words
+from runtime.systems import CONFIGS
 
 FOLDER = Path("outputs/demo")
 VIDEO = FOLDER / "silent" / "demo.mp4"

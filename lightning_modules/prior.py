@@ -12,7 +12,7 @@ from metrics import CodePerplexity
 from networks import CodePrior, Sampling, sample_codes
 from networks.codec.code_grid import unflatten_codes
 from networks.codec.codec import Codec
-from pipelines.outputs import CodesPrediction, SoundPrediction
+from pipelines.outputs import MediaPrediction
 from runtime.checkpoint import load
 
 
@@ -27,7 +27,7 @@ class Prior(OneNetwork):
         learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
     """
 
-    changeable = OneNetwork.changeable | {"sampling"}
+    changeable = OneNetwork.changeable | {"sampling", "codec"}
 
     level: str
 
@@ -138,16 +138,16 @@ class TopPrior(Prior):
         """Top codes, without a condition."""
         return batch["top_codes"], None
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[CodesPrediction]:
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[MediaPrediction]:
         """New top codes of the classes of held-out sounds, beside the real ones."""
         network, codec, seeds = self.network, self.codec, batch["index"].tolist()
         top_codes = sample_codes(network, batch["label"], network.num_columns, seeds, self.sampling)
         real, sampled = codec.decode_coarsely(batch["top_codes"]), codec.decode_coarsely(top_codes)
         return [
-            CodesPrediction(
+            MediaPrediction(
                 name=f"top_{self.classes[label]}_{index:04d}",
                 label=self.classes[label],
-                top_codes=unflatten_codes(top_codes[i], network.num_rows),
+                codes=unflatten_codes(top_codes[i], network.num_rows),
                 pictures=[("real, top codes only", real[i, 0]), ("sampled, top codes only", sampled[i, 0])],
             )
             for i, (index, label) in enumerate(zip(seeds, batch["label"].tolist(), strict=True))
@@ -167,7 +167,7 @@ class BottomPrior(Prior):
         """Bottom codes, given the top codes."""
         return batch["bottom_codes"], batch["top_codes"]
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[SoundPrediction]:
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[MediaPrediction]:
         """Sounds from new bottom codes under the top codes of held-out sounds, beside the reconstructions."""
         network, codec, seeds = self.network, self.codec, batch["index"].tolist()
         bottom_codes = sample_codes(
@@ -177,7 +177,7 @@ class BottomPrior(Prior):
         sampled = codec.decode(batch["top_codes"], bottom_codes)
         waveforms = codec.invert(sampled, seeds)
         return [
-            SoundPrediction(
+            MediaPrediction(
                 name=f"bottom_{self.classes[label]}_{index:04d}",
                 label=self.classes[label],
                 waveform=waveforms[i],

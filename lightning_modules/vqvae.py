@@ -12,7 +12,7 @@ from media import Geometry, Spectrogram
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
 from networks.codec.codec import Codec
-from pipelines.outputs import SoundPrediction
+from pipelines.outputs import MediaPrediction
 
 
 class VQVAE(OneNetwork):
@@ -106,13 +106,13 @@ class VQVAE(OneNetwork):
         self.residual_db = residual * self.geometry.dynamic_range_db / 2
         super().on_validation_epoch_end()
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[SoundPrediction]:
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[MediaPrediction]:
         """Reconstructions of held-out sounds."""
         original = self.spectrogram(batch["waveform"])
         reconstruction = self.network(original).reconstruction.float()
         waveforms = self.codec.invert(reconstruction, batch["index"].tolist())
         return [
-            SoundPrediction(
+            MediaPrediction(
                 name=f"reconstruction_{self.classes[label]}_{index:04d}",
                 label=self.classes[label],
                 waveform=waveforms[i],

@@ -11,10 +11,11 @@ from PIL import Image
 
 
 def draw_grids(rows: list[list[tuple[str, ArrayLike]]], value_range: tuple[float, float] = (-1.0, 1.0)) -> np.ndarray:
-    """Spectrograms or code grids side by side, low frequencies at the bottom.
+    """Spectrograms, code grids or pictures side by side.
 
     Args:
-        rows: each a list of (title, (bins, frames) array).
+        rows: each a list of (title, array); (bins, frames) is shown with low frequencies at the bottom, and
+            (3, height, width) in [0, 1] in its colours.
         value_range: values shown as the darkest and the brightest colour.
 
     Returns:
@@ -27,9 +28,12 @@ def draw_grids(rows: list[list[tuple[str, ArrayLike]]], value_range: tuple[float
         for axis in axes_row:
             axis.axis("off")
         for axis, (title, grid) in zip(axes_row, row, strict=False):
-            axis.imshow(
-                np.asarray(grid), origin="lower", aspect="auto", cmap="magma", vmin=value_range[0], vmax=value_range[1]
-            )
+            grid = np.asarray(grid)
+            if grid.ndim == 3:
+                axis.imshow(np.moveaxis(grid, 0, -1).clip(0, 1))
+            else:
+                low, high = value_range
+                axis.imshow(grid, origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high)
             axis.set_title(title, fontsize=9, parse_math=False)
     return _render(figure)
 

@@ -1,4 +1,4 @@
-"""What `predict` gives: each result knows how it is stored and what stands about it in the summary.
+"""Results of `predict`: each knows how it is stored and its row of the summary.
 
 The classes are not frozen: Lightning moves what `Trainer.predict` returns to the CPU, field by field.
 """
@@ -10,69 +10,57 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from media.sound.sound_files import write_wav
 
 
 class Prediction(Protocol):
-    """A result of `predict_step`."""
+    """A result of `predict_step`. It may also have a `label` and `pictures`, which `overview.png` shows."""
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Store the result below `folder`; gives its row of the summary table."""
+        """Stores the result below `folder` and returns its row of the summary table."""
 
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field
-class SoundPrediction:
-    """A generated or reconstructed sound, with its spectrogram beside the one it was made from.
+class MediaPrediction:
+    """A generated or reconstructed thing: a sound, pictures, a grid of codes, or several of these.
 
     Attributes:
-        name: of the files, without suffix.
+        name: name of the files, without suffix.
+        label: class, or whatever else it was made from.
         waveform: (samples,) in [-1, 1].
-        pictures: title and (bins, frames) in [-1, 1] of each spectrogram to be shown.
+        sample_rate_hz: samples of the waveform in a second.
+        pictures: title and picture, see `draw_grids`: (bins, frames) in [-1, 1], or (3, height, width) in [0, 1].
+        codes: (rows, columns) integers.
     """
 
     name: str
     label: str
-    waveform: Tensor
-    sample_rate_hz: int
+    waveform: Tensor | None = None
+    sample_rate_hz: int = 16000
     pictures: list[tuple[str, Tensor]] = field(default_factory=list)
+    codes: Tensor | None = None
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes `<name>.wav` and `<name>.png`."""
-        sound, picture = folder / f"{self.name}.wav", folder / f"{self.name}.png"
-        write_wav(sound, self.waveform.cpu().float().numpy(), self.sample_rate_hz)
-        write_png(picture, draw_grids([[(title, grid.cpu()) for title, grid in self.pictures]]))
-        return {"name": self.name, "class": self.label, "sound": str(sound), "picture": str(picture)}
-
-
-@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
-class CodesPrediction:
-    """Sampled top codes, as a grid of numbers and as a picture of their coarse sound.
-
-    Attributes:
-        top_codes: (rows, columns) integers.
-        pictures: title and (bins, frames) in [-1, 1].
-    """
-
-    name: str
-    label: str
-    top_codes: Tensor
-    pictures: list[tuple[str, Tensor]]
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Writes `<name>.csv` (one line a row of the grid) and `<name>.png`."""
-        codes, picture = folder / f"{self.name}.csv", folder / f"{self.name}.png"
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = codes.with_name(f".{codes.name}.tmp")
-        np.savetxt(temporary, self.top_codes.cpu().numpy(), fmt="%d", delimiter=",")
-        temporary.replace(codes)
-        write_png(picture, draw_grids([[(title, grid.cpu()) for title, grid in self.pictures]]))
-        return {"name": self.name, "class": self.label, "codes": str(codes), "picture": str(picture)}
+        """Writes `<name>.wav`, `<name>.csv` (one line a row of the grid) and `<name>.png`, if it has them."""
+        row = {"name": self.name, "class": self.label}
+        if self.waveform is not None:
+            row["sound"] = str(folder / f"{self.name}.wav")
+            write_wav(Path(row["sound"]), self.waveform.cpu().float().numpy(), self.sample_rate_hz)
+        if self.codes is not None:
+            row["codes"] = str(folder / f"{self.name}.csv")
+            with atomic_path(Path(row["codes"])) as temporary:
+                np.savetxt(temporary, self.codes.cpu().numpy(), fmt="%d", delimiter=",")
+        if self.pictures:
+            row["picture"] = str(folder / f"{self.name}.png")
+            write_png(Path(row["picture"]), draw_grids([[(title, grid.cpu()) for title, grid in self.pictures]]))
+        return row
 
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field
 class LabelPrediction:
-    """What is seen in a photo: a probability for each class."""
+    """A probability for each class of a photo."""
 
     path: str
     probabilities: dict[str, float]
@@ -85,12 +73,12 @@ class LabelPrediction:
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field
 class FailedPrediction:
-    """An input that no sound could be made for.
+    """An input without a result.
 
     Attributes:
-        path: of the input.
-        name: its outputs would have had.
-        reason: one line.
+        path: path of the input.
+        name: name that its outputs would have had.
+        reason: the reason, one line.
     """
 
     path: Path

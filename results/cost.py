@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from lightning_modules import System, load
 from runtime.exit_codes import end_in_words
 from runtime.resuming import LAST, read_resume_point
+from runtime.systems import fitted_systems
 
-SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 THESIS_GPU_HOURS, P100_FLOPS = 24.0, 9.3e12  # as reported; single precision, from NVIDIA's data sheet
 aten = torch.ops.aten
 ATTENTION_ON_CPU = {
@@ -33,7 +33,7 @@ def main(args: Sequence[str] | None = None) -> None:
     options = parser.parse_args(args)
     table = Table("system", "weights", "steps", "batch", "GFLOP a sample", "PFLOP in all", box=SIMPLE)
     total = 0.0
-    folders = {name: options.checkpoints / name for name in SYSTEMS}
+    folders = {name: options.checkpoints / name for name in (system.name for system in fitted_systems())}
     paths = {name: find_last(folder) for name, folder in folders.items()}
     if not any(paths.values()):
         raise FileNotFoundError(
@@ -46,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> None:
             continue
         system, point = load(path), read_resume_point(path)
         batch_size = samples_a_step(point.config)
-        num_weights = sum(parameter.numel() for parameter in system.network.parameters())
+        num_weights = sum(parameter.numel() for parameter in system.parameters())
         cost = sample_flops(system)
         whole = cost * batch_size * point.step
         total += whole

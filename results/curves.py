@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from datamodules.files.data_root import natural_key
+from runtime.systems import fitted_systems
 
-ORDER = ("vqvae", "top", "bottom", "classifier")
 FIGURES = ("perplexity", "accuracy", "mse", "loss")  # the first that was validated is shown
 TRAIN_COLOUR, VAL_COLOUR = "#fc8961", "#51127c"
 NUM_TRAIN_POINTS = 200  # at most so many are drawn, each the mean of its neighbours
@@ -55,7 +55,7 @@ def draw_curves(logs: Path) -> Figure:
     Raises:
         FileNotFoundError: where no system has a log with validation figures.
     """
-    places = {name: place for place, name in enumerate(ORDER)}
+    places = {name: place for place, name in enumerate(system.name for system in fitted_systems())}
     folders = sorted(logs.glob("*/"), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
     curves = {folder.name: read_curves(folder) for folder in folders if any(folder.glob("version_*/metrics.csv"))}
     figures = {system: _figure_of(found) for system, found in curves.items()}

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runtime.program import PROGRAM
 from runtime.described import build, find_class, is_description
+from runtime.program import PROGRAM
 
 CHECKPOINT_KEY = "video2audio"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
 from rich.box import SIMPLE
@@ -27,8 +28,8 @@ from runtime.memory import GIB, find_shortage, free_memory_gib, measure_memory
 from runtime.precision import choose_precision, find_device
 from runtime.program import PROGRAM
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
+from runtime.systems import CONFIGS, fitted_systems, is_system
 
-SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 PACKAGES = ("torchvision", "torchaudio", "lightning", "wandb")
 
 
@@ -92,7 +93,7 @@ class StepClock(Callback):
 
 
 def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50, max_seconds: float = 20.0) -> int:
-    """Prints the machine and a table of the four trainings.
+    """Prints the machine and a table of the trainings.
 
     Args:
         args: the arguments after `doctor`.
@@ -104,7 +105,10 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
     """
     parser = argparse.ArgumentParser(f"{PROGRAM} doctor", description=__doc__.partition(": ")[2])
     parser.add_argument(
-        "--config", action="append", default=[], help="on top of each system's own, like demo.yaml; may be a folder"
+        "--config",
+        action="append",
+        default=[],
+        help="systems to look at, like vqvae.yaml, instead of all; and overlays for them, like demo.yaml, or a folder",
     )
     parser.add_argument("--hours", type=float, help=f"length of a session; on Kaggle {KAGGLE_HOURS}, else none")
     options = parser.parse_args(args)
@@ -120,11 +124,11 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
         console.print(f"Error: {error}")
         return 1
     with _quiet():
-        parts = {system: build(_arguments(system, options.config)) for system in SYSTEMS}
+        parts = {system: build(args) for system, args in _arguments(options.config).items()}
         for line in dict.fromkeys(_precision_line(part.trainer) for part in parts.values()):
             console.print(line)
         findings = []
-        for system in SYSTEMS:
+        for system in list(parts):
             with console.status(f"{system}: measuring the memory of a step, then its time"):
                 findings.append(examine(system, parts.pop(system), max_steps, max_seconds))
     console.print(_table(findings, session_hours))
@@ -172,12 +176,27 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _arguments(system: str, overlays: list[str]) -> list[str]:
-    args = ["--config", f"{system}.yaml"]
-    for overlay in overlays:
-        args += ["--config", str(Path(overlay, f"{system}.yaml")) if Path(overlay).is_dir() else overlay]
-    args += ["--model.weights", "null"] if system == "classifier" else []  # nothing is downloaded
-    return [*args, "--trainer.logger", "false"]
+def _arguments(configs: list[str]) -> dict[str, list[str]]:
+    """What builds each system that is asked for, by its name; a system that lacks an overlay is left out."""
+    paths = {config: path if (path := Path(config)).is_file() else CONFIGS / config for config in configs}
+    systems = {path.stem: path for path in paths.values() if is_system(path)}
+    arguments = {}
+    for name, path in (systems or {system.name: system.path for system in fitted_systems()}).items():
+        overlays = [_overlay(config, path.name) for config, file in paths.items() if not is_system(file)]
+        has_weights = "weights" in yaml.safe_load(path.read_text(encoding="utf-8"))["model"].get("init_args", {})
+        if None not in overlays:
+            args = [word for config in (str(path), *overlays) for word in ("--config", config)]
+            args += ["--model.weights", "null"] if has_weights else []  # nothing is downloaded
+            arguments[name] = [*args, "--trainer.logger", "false"]
+    return arguments
+
+
+def _overlay(config: str, system: str) -> str | None:
+    """The file of an overlay for a system; None if it has none for it."""
+    for folder in (Path(config), CONFIGS / Path(config).stem):
+        if folder.is_dir():
+            return str(folder / system) if (folder / system).is_file() else None
+    return config
 
 
 def _precision_line(trainer: Trainer) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 import cli
-from cli_arguments import CONFIGS, find_configs, fit_command, with_overlays
+from cli_arguments import find_configs, fit_command, with_overlays
+from runtime.systems import CONFIGS
 
 
 @pytest.fixture

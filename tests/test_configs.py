@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import cli
-from cli_arguments import CONFIGS
+from runtime.systems import CONFIGS
 from tests.conftest import SYSTEMS, TINY, run_cli, working_folder
 
 SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))

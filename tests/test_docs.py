@@ -17,11 +17,11 @@ import yaml
 from jsonargparse import Namespace
 
 import cli
-from cli_arguments import CONFIGS
 from media.sound.sound_files import write_wav
 from networks import build
 from runtime import doctor
 from runtime.precision import Device
+from runtime.systems import CONFIGS
 from tests.conftest import working_folder
 from tests.test_layers import LEVEL, ORDER, files_of
 

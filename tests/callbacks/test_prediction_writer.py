@@ -5,12 +5,12 @@ import torch
 from PIL import Image
 
 from callbacks import PredictionWriter, prediction_writer
-from pipelines.outputs import LabelPrediction, SoundPrediction
+from pipelines.outputs import LabelPrediction, MediaPrediction
 from tests.helpers.tiny import photo_data, tiny_classifier, tiny_trainer
 
 
-def sound(name: str, label: str = "cat") -> SoundPrediction:
-    return SoundPrediction(name, label, torch.zeros(100), 8000, [("original", torch.zeros(4, 4))])
+def sound(name: str, label: str = "cat") -> MediaPrediction:
+    return MediaPrediction(name, label, torch.zeros(100), 8000, [("original", torch.zeros(4, 4))])
 
 
 def write(folder, *batches) -> PredictionWriter:

@@ -5,14 +5,14 @@ import soundfile
 import torch
 from PIL import Image
 
-from pipelines.outputs import CodesPrediction, FailedPrediction, LabelPrediction, SoundPrediction
+from pipelines.outputs import FailedPrediction, LabelPrediction, MediaPrediction
 
 TONE = 0.5 * torch.sin(torch.arange(8000) * 2 * torch.pi * 440 / 8000)
 GRID = torch.linspace(-1, 1, 64 * 32).view(64, 32)
 
 
 def test_a_sound_is_stored_with_its_pictures(tmp_path):
-    row = SoundPrediction("a", "cat", TONE, 8000, [("original", GRID), ("reconstruction", GRID)]).save(tmp_path / "new")
+    row = MediaPrediction("a", "cat", TONE, 8000, [("original", GRID), ("reconstruction", GRID)]).save(tmp_path / "new")
     samples, rate_hz = soundfile.read(row["sound"])
     assert (rate_hz, row["name"], row["class"]) == (8000, "a", "cat")
     np.testing.assert_allclose(samples, TONE, atol=1e-4)
@@ -23,7 +23,7 @@ def test_a_sound_is_stored_with_its_pictures(tmp_path):
 
 def test_codes_are_stored_as_a_grid_of_numbers(tmp_path):
     codes = torch.randint(128, (8, 4))
-    row = CodesPrediction("b", "dog", codes, [("sampled", GRID)]).save(tmp_path / "new")
+    row = MediaPrediction("b", "dog", pictures=[("sampled", GRID)], codes=codes).save(tmp_path / "new")
     assert np.array_equal(np.loadtxt(row["codes"], delimiter=",", dtype=int), codes.numpy())
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["b.csv", "b.png"]
 

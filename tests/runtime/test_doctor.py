@@ -169,6 +169,6 @@ def test_a_session_has_a_length(tmp_path, capsys):
 def test_a_folder_of_overlays_may_lie_anywhere(tmp_path):
     shutil.copytree(TINY, tmp_path / "mine")
     with working_folder(tmp_path):
-        built = build(doctor._arguments("classifier", ["mine"]))
+        built = build(doctor._arguments(["classifier.yaml", "mine"])["classifier"])
     assert built.datamodule.batch_size == 4
     assert built.model.weights is None
