@@ -54,7 +54,7 @@ class Prior(OneNetwork):
             ValueError: naming both shapes, numbers of codes or fingerprints, if they differ.
         """
         super().setup(stage)
-        if self.codec_path is not None:
+        if self.codec_path is not None and getattr(self.trainer, "datamodule", None) is not None:
             self._codec = load(self.codec_path, config="vqvae.yaml").codec
             self._check_codes(self._codec)
 

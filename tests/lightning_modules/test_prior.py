@@ -127,9 +127,9 @@ def test_top_predictions_are_new_codes_of_the_same_classes(data):
     again, _ = tiny_trainer().predict(prior, data)
     assert [p.label for p in first + second] == CLASSES * 4
     assert [p.name for p in first] == ["top_cat_0000", "top_dog_0001", "top_cat_0002", "top_dog_0003"]
-    assert all(p.top_codes.shape == GEOMETRY.top_shape for p in first)
-    assert not torch.equal(first[0].top_codes, first[2].top_codes)
-    assert torch.equal(first[0].top_codes, again[0].top_codes)
+    assert all(p.codes.shape == GEOMETRY.top_shape for p in first)
+    assert not torch.equal(first[0].codes, first[2].codes)
+    assert torch.equal(first[0].codes, again[0].codes)
 
 
 def test_bottom_predictions_are_sounds_beside_their_reconstructions(data):
