@@ -1,6 +1,7 @@
 """Vector quantisation with a codebook that follows the data."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,7 +15,7 @@ NUM_VECTORS_AT_ONCE = 4096  # their distances to a codebook stay in a processor'
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a quantiser gives back.
+    """The result of a quantiser.
 
     Attributes:
         vectors: (batch, dim, rows, columns), the nearest codebook vectors; gradients pass straight through.
@@ -51,6 +52,7 @@ class EMAQuantizer(nn.Module):
     The codebook is a buffer, always fp32 whatever the precision around it: under fp16 the averages overflow. In
     distributed training the statistics are summed over all processes, so that all hold the same codebook.
     Random choices depend on the number of updates alone, which is part of the state: a resumed run makes the same ones.
+    After the start no step waits for a GPU: the number is counted here too, and no branch depends on a tensor there.
 
     Args:
         num_codes: vectors in the codebook.
@@ -72,13 +74,16 @@ class EMAQuantizer(nn.Module):
         self.register_buffer("cluster_size", torch.ones(num_codes))
         self.register_buffer("cluster_sum", codebook.clone())
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
+        self._num_updates: int | None = None  # None: only the buffer knows
 
     def forward(self, vectors: Tensor) -> Quantized:
         """Quantise (batch, dim, rows, columns); in training mode the codebook is updated too."""
         with torch.autocast(vectors.device.type, enabled=False):
             channels_last = vectors.float().movedim(1, -1)
             flat = channels_last.reshape(-1, channels_last.shape[-1])
-            if self.training and self.num_updates == 0:
+            if self.training and self._num_updates is None:
+                self._num_updates = int(self.num_updates)
+            if self.training and self._num_updates == 0:
                 self._start_from(flat.detach())
             codes = self._nearest(flat.detach())
             quantized = F.embedding(codes, self.codebook).view_as(channels_last)
@@ -106,7 +111,7 @@ class EMAQuantizer(nn.Module):
 
     def _statistics(self, flat: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """How many vectors each code got, and their sum, over all processes."""
-        count = torch.bincount(codes, minlength=len(self.codebook)).to(flat.dtype)
+        count = flat.new_zeros(len(self.codebook)).index_add_(0, codes, flat.new_ones(len(codes)))
         total = torch.zeros_like(self.codebook).index_add_(0, codes, flat)
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(count)
@@ -141,34 +146,43 @@ class EMAQuantizer(nn.Module):
     def _follow(self, flat: Tensor, codes: Tensor) -> None:
         """One step of the moving averages, then the revival of dead codes.
 
-        A batch that overflowed is passed over, as the gradient scaler does: its averages would never recover.
+        A batch that overflowed changes nothing but the count, as with the gradient scaler: the averages would never
+        recover from it.
         """
         count, total = self._statistics(flat, codes)
-        if not total.isfinite().all():
-            return
-        self.cluster_size.lerp_(count, 1 - self.decay)
-        self.cluster_sum.lerp_(total, 1 - self.decay)
+        self._num_updates += 1
         self.num_updates += 1
+        is_finite = total.isfinite().all()
+        size = self.cluster_size.lerp(count, 1 - self.decay)
+        self.cluster_size.copy_(torch.where(is_finite, size, self.cluster_size))
+        self.cluster_sum.copy_(torch.where(is_finite, self.cluster_sum.lerp(total, 1 - self.decay), self.cluster_sum))
         in_use = self.cluster_size[:, None] > 1e-5  # without revival, a dead code keeps its place
         self.codebook.copy_(torch.where(in_use, self.cluster_sum / self.cluster_size[:, None], self.codebook))
-        dead = self.cluster_size < self.revive_below
-        if dead.any():
-            self._move_onto_badly_represented(flat, dead)
-            self.cluster_size[dead] = 1.0
-            self.cluster_sum[dead] = self.codebook[dead]
+        dead = (self.cluster_size < self.revive_below) & is_finite
+        self._move_onto_badly_represented(flat, dead)
+        self.cluster_size.masked_fill_(dead, 1.0)
+        self.cluster_sum.copy_(torch.where(dead[:, None], self.codebook, self.cluster_sum))
 
     def _move_onto_badly_represented(self, flat: Tensor, chosen: Tensor) -> None:
-        """Put the chosen codes onto vectors drawn with a chance in proportion to their squared error."""
-        num_chosen = int(chosen.sum())
-        if num_chosen == 0:
+        """Put the chosen codes onto vectors drawn with a chance in proportion to their squared error.
+
+        As `torch.multinomial` draws without replacement, but on a GPU without waiting for the number of chosen codes.
+        """
+        if chosen.device.type == "cpu" and not chosen.any():
             return
-        generator = torch.Generator().manual_seed(int(self.num_updates))
-        weights = self._squared_error(flat).cpu().double() + 1e-12
-        drawn = torch.multinomial(weights, num_chosen, replacement=len(weights) < num_chosen, generator=generator)
-        vectors = flat[drawn.to(flat.device)]
+        dtype = torch.float32 if flat.device.type == "mps" else torch.float64  # Apple's GPUs have no double precision
+        weights = self._squared_error(flat).to(dtype) + 1e-12
+        generator = torch.Generator(flat.device).manual_seed(self._num_updates)
+        noise = torch.empty_like(weights).exponential_(generator=generator)
+        drawn = (weights / noise).topk(min(len(weights), len(chosen))).indices
+        vectors = flat[drawn[(chosen.cumsum(0) - 1) % len(drawn)]]
         if dist.is_available() and dist.is_initialized():
             dist.broadcast(vectors, src=0)
-        self.codebook[chosen] = vectors
+        self.codebook.copy_(torch.where(chosen[:, None], vectors, self.codebook))
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._num_updates = None
 
     def _apply(self, fn, recurse: bool = True):
         """Moves the buffers to another device, yet keeps them in fp32 when the rest is cast to half precision."""
