@@ -209,3 +209,43 @@ def test_the_global_random_state_is_left_alone():
     before = torch.get_rng_state()
     quantizer(F.pad(torch.ones(2, DIM, 3, 3), (0, 2)))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_batch_that_overflowed_changes_nothing_but_the_count():
+    quantizer = EMAQuantizer(NUM_CODES, DIM, decay=0.5, revive_below=1.5)
+    first, overflowed, last = batches(3)
+    quantizer(first)
+    before = copy.deepcopy(quantizer)
+    overflowed[0, 0, 0, 0] = torch.inf
+    quantizer(overflowed)
+    assert all(torch.equal(getattr(quantizer, name), getattr(before, name)) for name in BUFFERS)
+    assert quantizer.num_updates == before.num_updates + 1
+    resumed = EMAQuantizer(NUM_CODES, DIM, decay=0.5, revive_below=1.5)
+    resumed.load_state_dict(copy.deepcopy(quantizer.state_dict()))
+    for each in (quantizer, resumed):
+        each(last)
+    assert_equal_states(quantizer, resumed)
+
+
+def test_a_loaded_state_counts_and_not_what_was_trained_before():
+    used, new = EMAQuantizer(NUM_CODES, DIM), EMAQuantizer(NUM_CODES, DIM)
+    first, second = batches(2)
+    used(first)
+    used.load_state_dict(copy.deepcopy(new.state_dict()))
+    for quantizer in (used, new):
+        quantizer(second)  # k-means starts both
+    assert_equal_states(used, new)
+
+
+@pytest.mark.cuda
+def test_after_the_start_a_step_does_not_wait_for_the_gpu():
+    quantizer = EMAQuantizer(NUM_CODES, DIM, decay=0.5, revive_below=1.5).cuda()
+    vectors = batches(3).cuda()
+    quantizer(vectors[0])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for each in vectors[1:]:
+            quantizer(each)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert quantizer.num_updates == 3
