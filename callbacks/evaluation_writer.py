@@ -16,7 +16,8 @@ from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from media.report.evaluation_page import EvaluationPage, ShownSound, Strip, write_evaluation_page
 from media.sound.spectrogram import spectrogram_of_file
-from pipelines.evaluation.rows import MEASURED_ROWS, ROWS, SoundStore
+from pipelines.evaluation.rows import MEASURED_ROWS, ROWS
+from pipelines.evaluation.sound_store import SoundStore
 from pipelines.evaluation.tables import (
     FIGURES,
     header,
@@ -73,7 +74,7 @@ class EvaluationWriter(Callback):
             write_png(self.output_dir / f"{name}.png", picture)
         with atomic_path(self.output_dir / "results.md") as temporary:
             temporary.write_text(markdown(results, facts, [f"{name}.png" for name in pictures]), encoding="utf-8")
-        meanings = {title_of(row): about for row, about in MEASURED_ROWS.items()} | dict(measured(results).values())
+        meanings = {title_of(row): MEASURED_ROWS[row] for row in results["rows"]} | dict(measured(results).values())
         page = EvaluationPage(
             facts, header(results), table(results), meanings, remarks(results), model_figures(results), shown
         )
@@ -128,12 +129,12 @@ def _strips(folder: Path, class_name: str, results: dict[str, Any], model: Light
     num_shown = min(NUM_PLAYERS, num_sounds)
     numbers = [num_sounds * place // num_shown for place in range(num_shown)]
     strips = []
-    for row, about in ROWS.items():
+    for row in filter(ROWS.__contains__, results["rows"]):
         paths = {number: Path("sounds", row, class_name, f"{number:04d}.flac") for number in numbers}
         sounds = [
             ShownSound(path.stem, path, spectrogram_of_file(folder / path, model.geometry)) for path in paths.values()
         ]
-        strips.append(Strip(title_of(row), about, sounds))
+        strips.append(Strip(title_of(row), ROWS[row], sounds))
     return strips
 
 

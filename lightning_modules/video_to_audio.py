@@ -15,6 +15,7 @@ from media.video.scenes import Scene, find_scenes
 from metrics import Embedding, MelStatistics
 from networks import Sampling
 from pipelines.evaluation.figures import Evaluation, Tagger
+from pipelines.evaluation.models import FittedModel
 from pipelines.outputs import FailedPrediction
 from pipelines.perception import Clip, Sight, look
 from pipelines.scene_renderer import SceneSound
@@ -134,7 +135,7 @@ class VideoToAudio(LightningModule):
         if unknown:
             raise ValueError(f"The models do not know {', '.join(unknown)}; they know {', '.join(self.classes)}.")
         if stage == "test":
-            self.evaluation = Evaluation(self)
+            self.evaluation = self.make_evaluation()
 
     def settings(self) -> dict[str, Any]:
         """Everything that the result depends on, but for the input, as plain data."""
@@ -212,6 +213,22 @@ class VideoToAudio(LightningModule):
         """The three generative models as one."""
         models = (self.vqvae.codec, self.top.network, self.bottom.network)
         return SoundGenerator(*models, self.sampling, self.num_iterations, self.num_candidates, self.grain)
+
+    def make_evaluation(self) -> Evaluation:
+        """Measures the generator, and each of the four models alone."""
+        strides = {"top": self.geometry.top_stride, "bottom": self.geometry.bottom_stride}
+        models = {
+            name: FittedModel(
+                system=getattr(self, name),
+                path=path,
+                fingerprint=self.fingerprints[name],
+                kind="photos" if name == "classifier" else "sounds",
+                codes_per_second=self.geometry.codes_per_second(strides[name]) if name in strides else None,
+            )
+            for name, path in self.paths.items()
+        }
+        listeners = (self.embedding, self.tagger, self.words)
+        return Evaluation(self.make_generator(), self.seed, self.classes, models, *listeners)
 
     def find_scenes(self, sight: Sight, duration_s: float) -> list[Scene]:
         """Scenes of what was seen, over the whole of a clip."""

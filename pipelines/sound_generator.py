@@ -1,25 +1,25 @@
 """Sounds of a class, drawn from the networks that make them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import islice, tee
+from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from media.sound.events import Event, EventPool
-from networks import CodePrior, Sampling, stream_columns
+from networks import CodePrior, Sampling, sample_codes, stream_columns
 from networks.codec.codec import Codec
 from networks.prior.best_of_n import stream_best_columns
+from pipelines.generator import FromReal, Generator, Seed
 
 DRAWS = {"top": 0, "bottom": 1, "grain": 2, "noise": 3}  # what a seed is used for, each as if with one of its own
-WINDOWS_AT_ONCE = 4
-MAX_WINDOWS = 12
 MAX_ROWS = 64  # that are drawn at once, candidates included
 
 
-class SoundGenerator:
+class SoundGenerator(Generator):
     """Draws codes, decodes and inverts them, for several seeds in one batch; each seed sounds as it does alone.
 
     Args:
@@ -46,19 +46,11 @@ class SoundGenerator:
         self.sampling, self.num_iterations = sampling, num_iterations
         self.num_candidates, self.grain = num_candidates, grain
         self.geometry = codec.geometry
+        self.rows_at_once = max(1, MAX_ROWS // num_candidates)
 
     @torch.inference_mode()
-    def sound(self, label: int, seeds: list[tuple[int, ...]], num_samples: int) -> Iterator[np.ndarray]:
-        """Sound without a pause, in constant memory.
-
-        Args:
-            label: the class.
-            seeds: numbers that a row's randomness comes from, one tuple a row.
-            num_samples: of each row.
-
-        Yields:
-            float32 (rows, samples), together `num_samples`.
-        """
+    def sound(self, label: int, seeds: list[Seed], num_samples: int) -> Iterator[np.ndarray]:
+        """See `Generator.sound`."""
         num_columns = self.geometry.top_columns_of(num_samples)
         labels = torch.full((len(seeds),), label, device=self.codec.device)
         for_bottom, for_decoder = tee(islice(self._columns("top", labels, seeds), num_columns))
@@ -74,36 +66,52 @@ class SoundGenerator:
                 num_left -= piece.shape[1]
                 yield piece
 
-    def windows(self, label: int, seeds: list[tuple[int, ...]]) -> np.ndarray:
-        """A window of sound for each seed: float32 (rows, window_samples); as many at once as fit memory."""
-        size = max(1, MAX_ROWS // self.num_candidates)
-        parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
-        return np.concatenate(
-            [np.concatenate([*self.sound(label, part, self.geometry.window_samples)], axis=1) for part in parts]
-        )
+    def settings(self) -> dict[str, Any]:
+        """See `Generator.settings`."""
+        return {
+            "num_candidates": self.num_candidates,
+            "grain": self.grain,
+            "num_iterations": self.num_iterations,
+            "sampling": asdict(self.sampling),
+        }
 
-    def events(self, label: int, seeds: list[int]) -> list[list[Event]]:
-        """Single events of a class, those that stand out most first; none for a seed whose sound has no events.
+    def from_real(self) -> Mapping[str, FromReal]:
+        """Real sounds with one step more each time that is not real."""
+        decoding = ("seed", "grain", "num_iterations")
+        return {
+            "inverted": FromReal(self._invert, (), ("num_iterations",)),
+            "reconstructed": FromReal(self._reconstruct, ("vqvae",), decoding),
+            "real_top_codes": FromReal(self._draw_bottom, ("vqvae", "bottom"), ("sampling", *decoding)),
+        }
 
-        Windows are drawn, several at once, until every seed has events to choose from, or has had its share.
-        """
-        pools = [EventPool(self.geometry.sample_rate_hz, max_s=MAX_WINDOWS * self.geometry.window_s) for _ in seeds]
-        num_windows = 0
-        while not all(pool.is_enough for pool in pools):
-            windows = range(num_windows, num_windows + WINDOWS_AT_ONCE)
-            sound = self.windows(label, [(seed, label, window) for seed in seeds for window in windows])
-            for pool, part in zip(pools, np.split(sound, len(seeds)), strict=True):
-                if not pool.is_enough:  # so that a seed gets the same events alone
-                    for window in part:
-                        pool.add(window)
-            num_windows += WINDOWS_AT_ONCE
-        return [pool.best() for pool in pools]
+    def codes(self, waveform: Tensor) -> dict[str, Tensor]:
+        """Flattened codes of both levels."""
+        return dict(zip(("top_codes", "bottom_codes"), self.codec.encode(waveform), strict=True))
+
+    def _invert(self, waveform: Tensor, label: int, seeds: list[Seed]) -> Tensor:
+        return self.codec.spectrogram.invert(self.codec.spectrogram(waveform), self.num_iterations)
+
+    def _reconstruct(self, waveform: Tensor, label: int, seeds: list[Seed]) -> Tensor:
+        decoded = self.codec.network(self.codec.spectrogram(waveform)).reconstruction.float()
+        return self._waveform(decoded, seeds)
+
+    def _draw_bottom(self, waveform: Tensor, label: int, seeds: list[Seed]) -> Tensor:
+        bottom = self.priors["bottom"]
+        top_codes, _ = self.codec.encode(waveform)
+        labels = torch.full((len(seeds),), label, device=top_codes.device)
+        rows = [row_seed(seed, "bottom") for seed in seeds]
+        bottom_codes = sample_codes(bottom, labels, bottom.num_columns, rows, self.sampling, top_codes)
+        return self._waveform(self.codec.decode(top_codes, bottom_codes), seeds)
+
+    def _waveform(self, decoded: Tensor, seeds: list[Seed]) -> Tensor:
+        rows = [row_seed(seed, "grain") for seed in seeds]
+        return self.codec.invert(decoded, rows, self.grain, self.num_iterations)
 
     def _columns(
         self,
         level: str,
         labels: Tensor,
-        seeds: list[tuple[int, ...]],
+        seeds: list[Seed],
         top_columns: Iterator[Tensor] | None = None,
     ) -> Iterator[Tensor]:
         if level == "top":
@@ -115,7 +123,7 @@ class SoundGenerator:
         return stream_columns(self.priors[level], labels, rows, self.sampling, top_columns)
 
 
-def row_seed(seed: tuple[int, ...], draw: str, candidate: int = 0) -> int:
+def row_seed(seed: Seed, draw: str, candidate: int = 0) -> int:
     """The seed of one draw of a row, independent of those of its other draws."""
     sequence = np.random.SeedSequence([*seed, DRAWS[draw]], spawn_key=(candidate,) if candidate else ())
     return int(sequence.generate_state(1)[0])

@@ -77,6 +77,10 @@ class Geometry:
         num_frames = -(-num_samples // self.hop_samples) + 1
         return -(-num_frames // self.top_stride)
 
+    def codes_per_second(self, stride: int) -> float:
+        """Codes that a second of sound has in a grid of this stride."""
+        return self.num_bins // stride * self.sample_rate_hz / self.hop_samples / stride
+
     def as_dict(self) -> dict[str, int | float]:
         """Plain data, as it is stored in a checkpoint."""
         return asdict(self)

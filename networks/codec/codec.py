@@ -36,8 +36,8 @@ class Codec:
 
     @property
     def device(self) -> torch.device:
-        """Device of all tensors."""
-        return self.residual_db.device
+        """Device of the network, which may have moved as a part of something else."""
+        return self.network.to_top.weight.device
 
     def to(self, device: torch.device) -> "Codec":
         """The codec on another device; the network itself moves."""

@@ -1,6 +1,5 @@
-"""How good the composite and its four models are, measured against real sounds that none of them was fitted on."""
+"""How good a generator and its models are, measured against real sounds that none of them was fitted on."""
 
-import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,10 +10,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from media import Geometry
 from media.sound.sound_files import resample
 from metrics import (
     ClassAgreement,
+    Embedding,
     Estimate,
     FrechetAudioDistance,
     KernelAudioDistance,
@@ -22,18 +21,11 @@ from metrics import (
     SpectralDistance,
 )
 from pipelines.evaluation.jobs import FigureJob, SoundJob
-from pipelines.evaluation.rows import (
-    ABOUT_VIDEOS,
-    MEASURED_ROWS,
-    PAIRED_ROWS,
-    ROWS,
-    RowSounds,
-    SoundStore,
-    made_with,
-)
-from runtime.checkpoint import read_checkpoint
+from pipelines.evaluation.models import FittedModel, figures_of_model, finite
+from pipelines.evaluation.rows import MEASURED_ROWS, PAIRED_ROWS, ROWS, RowSounds
+from pipelines.evaluation.sound_store import SoundStore
+from pipelines.generator import Generator
 
-MODELS = ("vqvae", "top", "bottom", "classifier")
 NO_TAGGER = (
     "Whether the classes are heard was not measured, as there is no tagger. Install ai-edge-litert, get the two files "
     "that metrics/listeners/yamnet.py names, and add --model.tagger metrics.YAMNet --model.tagger.path yamnet.tflite"
@@ -42,7 +34,7 @@ NO_PHOTOS = "The classifier was not measured, as the root has no photos."
 
 
 class Tagger(Protocol):
-    """What hears, with no part in the training, which of many kinds of sound a sound is."""
+    """Tells which of many kinds of sound a sound is, with no part in the training."""
 
     name: str
     class_names: list[str]
@@ -54,40 +46,64 @@ class Tagger(Protocol):
 
 
 class Evaluation:
-    """Collects what the jobs of an evaluation give, and computes its figures.
+    """Collects the results of an evaluation's jobs, and computes its figures.
 
-    Every row is compared with the same real test sounds of its class, those of the first half. Beside what is generated
-    stand rows that show what is lost on the way, each with one more step that is not real, and rows that tell what a
-    figure is worth: noise, copies, and the training sounds as they are. Each class has figures of its own; there are
+    Every row is compared with the same real test sounds of its class, those of the first half. Beside the generated
+    sounds stand rows that show the loss on the way, each with one more step that is not real, and rows that tell the
+    worth of a figure: noise, copies, and the training sounds as they are. Each class has figures of its own; there are
     none over all, for a distance between mixtures of classes tells of their shares first.
 
     Args:
-        model: the composite, set up.
+        generator: makes the sounds, on the device that is to be used.
+        seed: seed of all generated sounds.
+        classes: names of the classes.
+        models: the generator's models and others, by name.
+        embedding: in which sets of sounds are compared.
+        tagger: hears whether the classes are heard; None leaves that out.
+        words: for each class the tagger's classes that are like it; None for those that `ClassAgreement` knows.
 
     Attributes:
-        store: keeps the sounds; None makes all of them anew.
+        store: keeps the sounds; None makes all of them again.
         results: all figures as plain data, once they are computed.
+
+    Raises:
+        ValueError: if the tagger does not know a word.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.sounds = RowSounds(model.make_generator(), model.seed)
-        self._settings = {name: value for name, value in model.settings().items() if name not in ABOUT_VIDEOS}
+    def __init__(
+        self,
+        generator: Generator,
+        seed: int,
+        classes: list[str],
+        models: dict[str, FittedModel],
+        embedding: Embedding,
+        tagger: Tagger | None = None,
+        words: dict[str, list[str]] | None = None,
+    ) -> None:
+        self.generator, self.classes, self.models = generator, classes, models
+        self.embedding, self.tagger, self.words = embedding, tagger, words
+        makers = {name: model.fingerprint for name, model in models.items() if model.kind == "sounds"}
+        self.sounds = RowSounds(generator, seed, makers)
         self.store: SoundStore | None = None
         self.results: dict[str, Any] = {}
         self._heard: dict[tuple[str, int], list[tuple[Tensor, Tensor | None, list[str]]]] = defaultdict(list)
         self._distances: dict[tuple[str, int], SpectralDistance] = defaultdict(SpectralDistance)
         self._kinds: set[str] = set()
-        if model.tagger is not None:
-            ClassAgreement(model.tagger.class_names, model.classes, model.words)  # what does not fit is told of now
+        if tagger is not None:
+            ClassAgreement(tagger.class_names, classes, words)  # raises now, not after all sounds are made
 
     def add(self, job: SoundJob | FigureJob) -> None:
-        """Works on one job: makes its sounds, or reads those made before, and listens to them."""
+        """Works on one job: makes its sounds, or reads those made before, and listens to them.
+
+        A row that the generator does not offer is left out.
+        """
         if isinstance(job, FigureJob):
             self._measure_models(job.kind, job.batch)
             return
+        if job.row in ROWS and job.row not in self.sounds.rows:
+            return
         if job.row in ROWS and (job.row, job.label) not in self._heard:
-            rank_zero_info(f"{job.row}, {self.model.classes[job.label]}: {ROWS[job.row]}")
+            rank_zero_info(f"{job.row}, {self.classes[job.label]}: {ROWS[job.row]}")
         waveforms = self._waveforms(job)
         self._heard[job.row, job.label].append((*self._listen(waveforms), job.groups))
         if job.row in PAIRED_ROWS:
@@ -97,28 +113,22 @@ class Evaluation:
     def compute(self) -> dict[str, Any]:
         """All figures as plain data; they stay in `results`, too."""
         rank_zero_info("Computing the figures and their intervals.")
-        model = self.model
-        remarks = [] if model.tagger is not None else [NO_TAGGER]
+        remarks = [] if self.tagger is not None else [NO_TAGGER]
         remarks += [] if "photos" in self._kinds else [NO_PHOTOS]
-        systems = {name: getattr(model, name) for name in MODELS}
-        measured = {name for name in systems if name != "classifier" or "photos" in self._kinds}
-        rows = {
-            row: {name: self._figures(row, label, remarks) for label, name in enumerate(model.classes)}
-            for row in MEASURED_ROWS
-        }
         self.results = {
-            "rows": rows,
-            "models": {
-                name: figures_of_model(system, model.paths[name], model.geometry, name in measured)
-                for name, system in systems.items()
+            "rows": {
+                row: {name: self._figures(row, label, remarks) for label, name in enumerate(self.classes)}
+                for row in MEASURED_ROWS
+                if row not in ROWS or row in self.sounds.rows
             },
+            "models": {name: figures_of_model(model, model.kind in self._kinds) for name, model in self.models.items()},
             "remarks": remarks,
-            "classes": model.classes,
-            "embedding": model.embedding.name,
-            "tagger": model.tagger and model.tagger.name,
-            "sample_rate_hz": model.geometry.sample_rate_hz,
-            "checkpoints": {name: [path, model.fingerprints[name]] for name, path in model.paths.items()},
-            "settings": self._settings,
+            "classes": self.classes,
+            "embedding": self.embedding.name,
+            "tagger": self.tagger and self.tagger.name,
+            "sample_rate_hz": self.generator.geometry.sample_rate_hz,
+            "checkpoints": {name: [model.path, model.fingerprint] for name, model in self.models.items()},
+            "settings": self.sounds.settings(),
         }
         return self.results
 
@@ -127,14 +137,14 @@ class Evaluation:
             return job.waveform.cpu().float().numpy()
         if self.store is None:
             return self.sounds.make(job)
-        made = made_with(job.row, self.model.settings(), self.model.fingerprints)
-        made |= {"real sounds": job.source, "geometry": self.model.geometry.as_dict()}
-        place = f"{job.row}/{self.model.classes[job.label]}"
+        made = self.sounds.made_with(job.row)
+        made |= {"real sounds": job.source, "geometry": self.generator.geometry.as_dict()}
+        place = f"{job.row}/{self.classes[job.label]}"
         return self.store.sounds(place, job.numbers, made, lambda: self.sounds.make(job))
 
     def _listen(self, waveforms: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        embedding, tagger = self.model.embedding, self.model.tagger
-        rate = self.model.geometry.sample_rate_hz
+        embedding, tagger = self.embedding, self.tagger
+        rate = self.generator.geometry.sample_rate_hz
         heard = torch.from_numpy(resample(waveforms, rate, embedding.sample_rate_hz))
         if type(embedding) is type(tagger) and hasattr(embedding, "embed_and_tag"):
             return embedding.embed_and_tag(heard)
@@ -144,17 +154,14 @@ class Evaluation:
 
     def _measure_models(self, kind: str, batch: dict[str, Any]) -> None:
         self._kinds.add(kind)
-        if kind == "photos":
-            systems = [self.model.classifier]
-        else:
-            top_codes, bottom_codes = self.model.vqvae.codec.encode(batch["waveform"])
-            batch = batch | {"top_codes": top_codes, "bottom_codes": bottom_codes}
-            systems = [self.model.vqvae, self.model.top, self.model.bottom]
-        for system in systems:
-            system.update_metrics(system.held_out["test"], batch)
+        if kind == "sounds":
+            batch = batch | self.generator.codes(batch["waveform"])
+        for model in self.models.values():
+            if model.kind == kind:
+                model.system.update_metrics(model.system.held_out["test"], batch)
 
     def _figures(self, row: str, label: int, remarks: list[str]) -> dict[str, Any]:
-        """The figures of a row and a class as plain data; what cannot be computed has a remark."""
+        """The figures of a row and a class as plain data, with a remark on each that cannot be computed."""
 
         def add_all(metric: Any, parts: dict[str, Any]) -> Any:
             for name, part in parts.items():
@@ -163,7 +170,7 @@ class Evaluation:
             return metric
 
         def agreement() -> dict[str, Estimate]:
-            metric = ClassAgreement(self.model.tagger.class_names, self.model.classes, self.model.words)
+            metric = ClassAgreement(self.tagger.class_names, self.classes, self.words)
             for _, scores, groups in self._heard[row, label]:
                 metric.update(scores, torch.full((len(scores),), label), groups)
             return {name: estimate for name, estimate in metric.compute().items() if "/" not in name}
@@ -177,7 +184,7 @@ class Evaluation:
         if row != "training":
             nearest = NearestNeighbourDistance()
             sources["distances to the nearest sounds"] = lambda: _renamed(add_all(nearest, parts).compute())
-        if self.model.tagger is not None:
+        if self.tagger is not None:
             sources["class agreement"] = agreement
         if row in PAIRED_ROWS:
             sources["spectral distances"] = self._distances[row, label].compute
@@ -186,37 +193,12 @@ class Evaluation:
             try:
                 figures |= {name: plain(estimate) for name, estimate in compute().items()}
             except ValueError as error:
-                remarks.append(f"{row}, {self.model.classes[label]}: no {what}. {error}")
+                remarks.append(f"{row}, {self.classes[label]}: no {what}. {error}")
         return figures
-
-
-def figures_of_model(system: Any, path: str, geometry: Geometry, is_measured: bool) -> dict[str, float | None]:
-    """Size, length of the fit and figures on test data of one of the four models.
-
-    Args:
-        system: whose metrics have seen the test data.
-        path: of its checkpoint.
-        geometry: of the sounds.
-        is_measured: whether there were test data for it.
-    """
-    figures: dict[str, float | None] = {}
-    figures["num_weights"] = sum(weights.numel() for weights in system.network.parameters())
-    if (num_steps := read_checkpoint(path).get("global_step")) is not None:
-        figures["num_steps"] = num_steps
-    if not is_measured:
-        return figures
-    metrics = system.held_out["test"]
-    measured = {name: float(value) for name, value in system.compute_figures(metrics).items()}
-    for metric in metrics.values():
-        metric.reset()
-    if (level := getattr(system, "level", None)) is not None:
-        columns_a_second = geometry.sample_rate_hz / geometry.hop_samples / getattr(geometry, f"{level}_stride")
-        measured["bits_per_second"] = measured["bits_per_code"] * system.network.num_rows * columns_a_second
-    return figures | {name: _finite(value) for name, value in measured.items()}
 
 
 def _renamed(figures: dict[str, Estimate]) -> dict[str, Estimate]:
-    """With names that are true for every row: some rows are not generated, and all are compared with the first half."""
+    """Gives names that are true for every row: some are not generated, and all are compared with the first half."""
     renamed = {name.replace("ratio", "to_train_ratio", name.startswith("ratio")): figures[name] for name in figures}
     return {
         name.replace("generated_", "own_").replace("test_", "reference_"): figure for name, figure in renamed.items()
@@ -225,9 +207,4 @@ def _renamed(figures: dict[str, Estimate]) -> dict[str, Estimate]:
 
 def plain(estimate: Estimate) -> dict[str, Any]:
     """An estimate as plain data."""
-    return {name: _finite(value) for name, value in asdict(estimate).items()}
-
-
-def _finite(value: Any) -> Any:
-    """None in place of what is no finite number, as JSON has no other."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return {name: finite(value) for name, value in asdict(estimate).items()}

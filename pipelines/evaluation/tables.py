@@ -114,7 +114,7 @@ def _with_ranges(texts: list[str]) -> str:
 def model_figures(results: dict[str, Any]) -> dict[str, dict[str, str]]:
     """For each model its figures by name, in words."""
     return {
-        MODELS[name]: {
+        MODELS.get(name, name): {
             figure.removeprefix("num_").replace("_", " "): f"{value:,.0f}" if figure in WHOLE else number(value)
             for figure, value in figures.items()
         }
@@ -132,7 +132,7 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
     """
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += ["The 95 % interval stands in brackets. The rows:", ""]
-    lines += [f"- **{title_of(row)}**: {about}" for row, about in MEASURED_ROWS.items()]
+    lines += [f"- **{title_of(row)}**: {MEASURED_ROWS[row]}" for row in results["rows"]]
     headings = header(results)
     lines += ["", _line(headings), _line(["---"] * len(headings))]
     for block in table(results):

@@ -56,8 +56,8 @@ def resample_little(monkeypatch) -> None:
 def evaluation(monkeypatch, **options) -> Evaluation:
     """Of the tiny composite, whose checkpoints lie nowhere."""
     resample_little(monkeypatch)
-    monkeypatch.setattr("pipelines.evaluation.figures.read_checkpoint", lambda path: {"global_step": 7})
-    return Evaluation(composite(**options))
+    monkeypatch.setattr("pipelines.evaluation.models.read_checkpoint", lambda path: {"global_step": 7})
+    return composite(**options).make_evaluation()
 
 
 @torch.inference_mode()

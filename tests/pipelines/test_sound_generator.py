@@ -4,8 +4,8 @@ import pytest
 from media.sound.events import EventPool
 from networks import Sampling
 from networks.prior import best_of_n
-from pipelines import sound_generator as module
-from pipelines.sound_generator import MAX_WINDOWS, WINDOWS_AT_ONCE, SoundGenerator
+from pipelines.generator import MAX_WINDOWS, WINDOWS_AT_ONCE
+from pipelines.sound_generator import SoundGenerator
 from tests.helpers.tiny import GEOMETRY, fitted_vqvae, tiny_bottom, tiny_top
 
 NETWORKS = fitted_vqvae().codec, tiny_top().network.eval(), tiny_bottom().network.eval()
@@ -53,7 +53,7 @@ class CountingPool(EventPool):
 
 @pytest.mark.parametrize(("num_wanted", "num_drawn"), [(1, 4), (5, 8), (1000, MAX_WINDOWS)])
 def test_windows_are_drawn_until_there_are_events_to_choose_from(monkeypatch, num_wanted, num_drawn):
-    monkeypatch.setattr(module, "EventPool", CountingPool)
+    monkeypatch.setattr("pipelines.generator.EventPool", CountingPool)
     monkeypatch.setattr(CountingPool, "num_wanted_windows", num_wanted, raising=False)
     assert WINDOWS_AT_ONCE == 4
     assert generator().events(0, [1, 2]) == [[num_drawn], [num_drawn]]
@@ -92,8 +92,10 @@ def test_of_several_beginnings_that_with_the_most_evidence_is_kept(monkeypatch, 
 def test_windows_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
     together = generator(3).windows(0, SEEDS)
     assert together.shape == (3, WINDOW)
-    monkeypatch.setattr(module, "MAX_ROWS", 3)
-    np.testing.assert_allclose(generator(3).windows(0, SEEDS), together, atol=1e-4)
+    one_by_one = generator(3)
+    one_by_one.rows_at_once = 1
+    np.testing.assert_allclose(one_by_one.windows(0, SEEDS), together, atol=1e-4)
+    assert generator().rows_at_once == 3 * generator(3).rows_at_once + 1
 
 
 def test_events_are_cut_out_of_the_best_windows(monkeypatch):

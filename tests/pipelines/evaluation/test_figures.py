@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from metrics import MelStatistics
-from pipelines.evaluation.figures import NO_PHOTOS, NO_TAGGER
-from pipelines.evaluation.rows import ROWS, SoundStore
+from pipelines.evaluation.figures import NO_PHOTOS, NO_TAGGER, Evaluation
+from pipelines.evaluation.rows import ROWS
+from pipelines.evaluation.sound_store import SoundStore
+from pipelines.evaluation.tables import markdown
+from pipelines.generator import Generator
 from pipelines.sound_generator import SoundGenerator
 from tests.helpers.colours import SYSTEMS
 from tests.helpers.evaluating import NUM_SOUNDS, evaluated, evaluation, half
@@ -96,7 +99,7 @@ def test_the_tagger_and_the_embedding_may_be_one(monkeypatch):
     words = {"cat": ["Cat", "Meow"], "dog": ["Dog"]}
     shared = evaluation(monkeypatch, embedding=Echo(), tagger=Echo(), words=words)
     rows = evaluated(shared)["rows"]
-    assert (shared.model.embedding.num_passes, shared.model.tagger.num_passes) == (20, 0)
+    assert (shared.embedding.num_passes, shared.tagger.num_passes) == (20, 0)
     for row, share in (("real", 1.0), ("generated", 0.0)):
         assert all(rows[row][scope]["forced_choice"]["value"] == share for scope in ("cat", "dog"))
     alone = evaluation(monkeypatch, tagger=Echo(), words=words)
@@ -137,6 +140,34 @@ def test_a_figure_that_cannot_be_computed_is_told_of_and_the_others_stay(monkeyp
 
 def _no_scale(reference):
     raise ValueError("No scale.")
+
+
+def test_no_sound_depends_on_the_classifier(monkeypatch):
+    sounds = evaluation(monkeypatch).sounds
+    assert sounds.made_with("generated")["models"].keys() == {"vqvae", "top", "bottom"}
+
+
+class Hum(Generator):
+    """Another family: no codes, and no model of its own that could be measured."""
+
+    geometry = GEOMETRY
+
+    def sound(self, label, seeds, num_samples):
+        yield half(2, label)[: len(seeds), :num_samples].numpy()
+
+    def settings(self):
+        return {"num_steps": 8}
+
+
+def test_another_generator_is_judged_by_the_same_rows(monkeypatch, tmp_path):
+    ours = evaluated(evaluation(monkeypatch))["rows"]
+    results = evaluated(Evaluation(Hum(), 1, ["cat", "dog"], {}, MelStatistics()))
+    assert results["rows"].keys() == ours.keys() - {"inverted", "reconstructed", "real_top_codes", "copied"}
+    for row in ("real", "training", "noise"):
+        assert results["rows"][row]["cat"] == ours[row]["cat"]
+    assert results["rows"]["generated"]["dog"]["fad"]["value"] == pytest.approx(ours["real"]["dog"]["fad"]["value"])
+    assert results["settings"] == {"seed": 1, "num_steps": 8}
+    assert "reconstructed" not in markdown(results, {}, [])
 
 
 def test_with_kept_sounds_the_figures_are_the_same_and_no_model_is_asked(monkeypatch, tmp_path):
