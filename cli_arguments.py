@@ -1,4 +1,4 @@
-"""What is typed after `python cli.py`: names of configs, the command that goes on, and what is wrong with an option."""
+"""The arguments after `python cli.py`: names of configs, the command that resumes, and mistakes in options."""
 
 import difflib
 import importlib
@@ -11,15 +11,17 @@ from pathlib import Path
 from runtime.program import PROGRAM
 from runtime.systems import CONFIGS, list_systems
 
+FRAME = ("Parser key ", "Does not validate", "Subtypes:", "Errors:", "Problem with", "Expected a ", "Given value")
+
 
 def find_configs(args: list[str], folder: Path = CONFIGS) -> list[str]:
-    """Arguments in which bare config names have become paths.
+    """Replaces bare config names by paths.
 
     A name that is no file here is looked for in `folder`. An overlay that differs from system to system is a folder
     there: `--config vqvae.yaml --config demo.yaml` finds `configs/demo/vqvae.yaml`, named after the first config.
 
     Raises:
-        FileNotFoundError: where a config is found nowhere; the message lists those that exist.
+        FileNotFoundError: if a config is found nowhere; the message lists those that exist.
     """
     found, system, is_value = [], None, False
     for arg in args:
@@ -54,13 +56,13 @@ def _find_config(name: str, system: str | None, folder: Path) -> Path:
 
 
 def fit_command(typed: list[str], options: tuple[str, ...] = ()) -> str:
-    """The command of a fit with the options that were typed, and others in place of what they change.
+    """Writes the command of a fit with the options that were typed, and with others in place of those they change.
 
     A fresh start is asked for once, so that `--fresh` is left out.
 
     Args:
-        typed: the subcommand and its options.
-        options: to be added, name and value in turn.
+        typed: subcommand and its options.
+        options: names and values to add, in turn.
     """
     replaced = {"--fresh", *options[::2]}
     kept, is_value = [], False
@@ -75,14 +77,14 @@ def fit_command(typed: list[str], options: tuple[str, ...] = ()) -> str:
 
 
 def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str:
-    """A message that ends with the fit of a system, completed by what was typed that belongs to this fit as well.
+    """Completes a message that ends with the fit of a system by the typed options that belong to this fit as well.
 
-    Without that, who measures the compact models would be sent to the full-size ones.
+    Without that, a user of the compact models would be sent to the full-size ones.
 
     Args:
-        message: of an error.
-        typed: the subcommand and its options.
-        folder: of the shipped configs.
+        message: text of an error.
+        typed: subcommand and its options.
+        folder: folder of the shipped configs.
     """
     if not (fit := re.search(rf"{PROGRAM} fit (?:--fresh )?--config (\w+\.yaml)$", message)):
         return message
@@ -97,37 +99,33 @@ def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str
 
 
 def short_error(message: str) -> str:
-    """The parser's explanation in one line: the option, what was expected and what was found."""
-    configs = ", ".join(f"{system.name}.yaml" for system in list_systems())
+    """Puts the parser's explanation into one line: the option, the expected values and the found one."""
+    which_system = f"Which system? Add --config with one of {', '.join(f'{s.name}.yaml' for s in list_systems())}."
     if "required: " in message and ".model" in message:
-        return f"Which system? Add --config with one of {configs}."
+        return which_system
     if "subcommand" in message:
         return f"Expected {PROGRAM}, then fit, validate, test, predict or doctor. ({_in_one_line(message)})"
     if refused := re.findall(r"class_path '([\w.]+)':\s+Option '([\w.]+)' is not accepted", message):
         class_path, option = refused[-1]
         if class_path.startswith("lightning."):
-            return f"Which system? Add --config with one of {configs}."
+            return which_system
         return f"{class_path} has no option {option!r}.{_did_you_mean(option, _options_of(class_path))}"
-    listed = re.search(r"NestedArg\(key='(\w+)', val='([^']*)'\)", message)
-    if listed and "list" in message.lower():
-        return f'{listed[1]} is {listed[2]}, expected null or a list: "[{listed[2]}]".'
-    if re.search(r"unrecognized arguments: ", message, flags=re.IGNORECASE):
-        paths = message.partition("arguments: ")[2].split()
-        if paths and all(Path(path).exists() for path in paths):
-            return f'Several inputs were given, expected a folder, or a list: "[{paths[0]},…]". ({message})'
-    if found := re.findall(r'Parser key "([^"]+)":\s+Expected a (.+?)\. Got value: (.+)', message):
-        option, expected, value = found[-1]
-        return f"{option} is {value}, expected {_readable(expected)}."
-    if problems := re.findall(r"Problem with given class_path '[\w.]+':\n +(?!- |Given |Does not )(.+)", message):
-        return problems[-1]
-    if reasons := re.findall(r"^ *- (?!Expected a |Problem with |Does not validate)(.+)", message, flags=re.MULTILINE):
-        return reasons[-1]
-    key = re.match(r'Parser key "([^"]+)":', message)
-    expected = re.findall(r"- Expected a (.+)", message)
-    value = re.findall(r"Given value: (.+)", message)
-    if key and expected and value:
-        return f"{key[1]} is {value[-1]}, expected {' or '.join(map(_readable, expected))}."
-    return _in_one_line(message)
+    paths = message.lower().startswith("unrecognized arguments: ") and message.split()[2:]
+    if paths and all(Path(path).exists() for path in paths):
+        return f'Several inputs were given, expected a folder, or a list: "[{paths[0]},…]". ({message})'
+    innermost = re.search(r'.*Parser key "([^"]+)":(.*)', message, flags=re.DOTALL)
+    key, inner = innermost.groups() if innermost else ("", message)
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    reasons = [line for line in lines if line and not line.startswith(FRAME)]
+    if reasons and any(line.startswith(FRAME) for line in lines):
+        return _in_one_line(": ".join(filter(None, [key, " ".join(reasons)])))
+    expected = re.findall(r"Expected a (<.+>|typing.+\])", inner)
+    values = re.findall(r"(?:Given|Got) value: (.+)", inner)
+    if not (expected and values):
+        return _in_one_line(message)
+    a_list = "['…']" if values[0].startswith(("[", "{")) else f"[{values[0]}]"
+    kinds = [f'a list: "{a_list}"' if kind == "list" else kind for kind in map(_readable, expected)]
+    return f"{key} is {values[0]}, expected {' or '.join(kinds)}."
 
 
 def _options_of(class_path: str) -> list[str]:
@@ -141,11 +139,9 @@ def _did_you_mean(option: str, known: list[str]) -> str:
 
 
 def _readable(expected: str) -> str:
-    named = re.fullmatch(r"<class '([\w.]+)'>", expected)
-    if named:
-        return "null" if named[1] == "NoneType" else named[1].rpartition(".")[2]
-    literal = re.fullmatch(r"typing\.Literal\[(.+)\]", expected)
-    return literal[1].replace("'", "") if literal else expected
+    if literal := re.fullmatch(r"typing\.Literal\[(.+)\]", expected):
+        return literal[1].replace("'", "")
+    return expected.split("'")[1].rpartition(".")[2].replace("NoneType", "null")
 
 
 def _in_one_line(message: str) -> str:

@@ -135,12 +135,18 @@ VQVAE = "fit --config vqvae.yaml"
             "test --config video2audio.yaml --model.tagger metrics.YAMNet",
             "no yamnet.tflite. Get it from https:",
         ),
+        (f"{VQVAE} --data.root 'a: b'", "root is {'a': 'b'}, expected str.$"),
+        ("predict --config video2audio.yaml --model.classes '[dog'", "classes is \\[dog, .* a list: \"\\['…'\\]\".$"),
+        (f"{VQVAE} --model.network networks.ResNet50", "^network: .*ResNet50 does not correspond to .* VQVAE2$"),
+        (f"{VQVAE} --model nonsense.Class", "^model: No module named 'nonsense'$"),
+        (f"{VQVAE} --trainer '[a'", "^trainer: .*did not find expected ',' or ']'"),
+        (f"{VQVAE} --trainer.logger foo", "^trainer.logger is foo, expected null or .*bool.$"),
         ("fit", "Which system\\? Add --config with one of vqvae.yaml, top.yaml"),
         ("fiit", "then fit, validate, test, predict or doctor"),
         ("", "then fit, validate, test, predict or doctor"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(args, expected, tmp_path, monkeypatch):
+def test_a_mistake_is_reported_in_one_line(args, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=expected) as error:
         cli.main(shlex.split(args))
