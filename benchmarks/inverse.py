@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.measuring import quiet
 from datamodules import SpectrogramDataModule
-from datamodules.files.data_root import list_classes
+from datamodules.files.data_root import DataRoot
 from datamodules.sounds import padded
 from demo import LABELS
 from demo.sounds import synthesise
@@ -132,9 +132,9 @@ def sounds(options: argparse.Namespace, vqvae: VQVAE | None) -> tuple[list[Windo
             sound = synthesise(LABELS[label], rng, geometry.sample_rate_hz)[:num_samples]
             found.append(Window(torch.from_numpy(padded(sound, 0, num_samples)), label, str(number)))
         return found, list(LABELS)
-    num_classes = len(list_classes(options.root, "sounds"))
-    data = SpectrogramDataModule(geometry, num_classes, options.root, num_workers=0, cache_dir=options.cache_dir)
-    data.stored_split = vqvae.facts["split"] if vqvae else None
+    root = DataRoot(options.root, options.cache_dir, stored_split=vqvae.facts["split"] if vqvae else {})
+    data = SpectrogramDataModule(geometry, len(root.list_classes("sounds")), num_workers=0)
+    data.root = root
     data.setup("validate")
     chosen = data.examples(data.val_set, options.num_windows)
     recordings = [data.val_set.windows[index][0].name for index in chosen.indices]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,17 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.files.data_root import list_classes
-from datamodules.files.decoded_sounds import SoundFile, sound_files
+from datamodules.data_module import DataModule
+from datamodules.files.data_root import check_fitted_on
+from datamodules.files.decoded_sounds import SoundFile, decode_sounds, sound_files
 from datamodules.files.loading import SampleKey, sample_generator, sample_key
-from datamodules.paired_module import PairedDataModule
+from datamodules.files.split import PARTS
 from datamodules.sounds import Windows, padded
 from media.files import atomic_path
 from runtime.checkpoint import fingerprint, load
 
 WINDOWS_PER_LENGTH = 10
 ENCODING_BATCH_SIZE = 32
-PARTS = ("train", "val", "test")
-
-
-def _digest(file: SoundFile) -> str:
-    return hashlib.sha256(file.samples()).hexdigest()[:16]
 
 
 class ShiftedWindows(Dataset):
@@ -92,25 +89,24 @@ class CodeWindows(Dataset):
         return codes | {"label": int(self.labels[index]), "index": index}
 
 
-class CodesDataModule(PairedDataModule):
+class CodesDataModule(DataModule):
     """Codes to train a prior on. They are computed from the fitted VQ-VAE once, and cached.
 
-    The cache's key is made of the VQ-VAE's weights, the sounds with their split, and the augmentation: whatever of
-    these changes, the codes are computed anew. The split is the one that the VQ-VAE was trained with.
+    The cache's key is made of the VQ-VAE's weights, the sounds with their split, and the augmentation: if one of these
+    changes, the codes are computed again. The split is the one that the VQ-VAE was trained with.
+    For more options see `DataModule`.
 
     Args:
         root: folder with `sounds/<class>/*`, those the VQ-VAE was fitted on.
         vqvae: checkpoint of the fitted VQ-VAE.
-        batch_size: windows of a batch of one process.
-        num_workers: processes that load; the codes lie in memory, so that 0 is enough.
-        seed: gives the order of the samples, their shifts and gains.
-        cache_dir: folder for decoded sounds and codes.
-        gain_db, num_augmentations: see `ShiftedWindows`; training windows only.
+        num_workers: processes that load; the codes are in memory, so that 0 is enough.
+        gain_db: see `ShiftedWindows`; training windows only.
+        num_augmentations: see `ShiftedWindows`; training windows only.
         num_predictions: windows of the test sounds, spread over the classes, that `predict` works on.
 
     Raises:
-        FileNotFoundError: where there is no such checkpoint; the message says which command makes it.
-        ValueError: where the classes of the root are not those of the VQ-VAE, naming both.
+        FileNotFoundError: if there is no such checkpoint; the message has the command that makes it.
+        ValueError: if the classes of the root are not those of the VQ-VAE, naming both.
     """
 
     levels: tuple[str, ...]
@@ -119,40 +115,31 @@ class CodesDataModule(PairedDataModule):
         self,
         root: str = "data",
         vqvae: str = "checkpoints/vqvae/best.ckpt",
-        batch_size: int = 8,
         num_workers: int = 0,
-        seed: int = 1,
-        cache_dir: str = "cache",
         gain_db: float = 6.0,
         num_augmentations: int = 4,
         num_predictions: int = 8,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed)
-        self.root = root
+        super().__init__(root, num_workers=num_workers, **options)
         self.vqvae_path = vqvae
-        self.cache_dir = cache_dir
         self.gain_db = gain_db
         self.num_augmentations = num_augmentations
         self.num_predictions = num_predictions
         self.vqvae: Any = None
 
     def prepare_data(self) -> None:
-        """Computes the codes where they are not in the cache yet."""
-        files = self._prepare_files()
-        path = self._cache_path(files)
-        if not path.exists():
-            arrays: dict[str, np.ndarray] = {}
-            for part in PARTS:
-                arrays |= {f"{part}_{name}": array for name, array in self._encode(files, part).items()}
-            with atomic_path(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, **arrays)
+        """Decodes the sounds and computes the codes, if they are not in the cache yet."""
+        self._load_vqvae()
+        decode_sounds(self.root, self.vqvae.geometry.sample_rate_hz, retry_unreadable=True)
+        self._cached_codes(self._files())
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the codes."""
-        self.prepare_data()
-        files = self._prepare_files()
-        self.split = {file.name: file.part for file in files}
-        with np.load(self._cache_path(files)) as arrays:
+        self._load_vqvae()
+        files = self._files()
+        self.split = {"sounds": {file.name: file.part for file in files}}
+        with np.load(self._cached_codes(files)) as arrays:
             sets = [
                 CodeWindows({level: arrays[f"{part}_{level}"] for level in self.levels}, arrays[f"{part}_label"])
                 for part in PARTS
@@ -168,27 +155,32 @@ class CodesDataModule(PairedDataModule):
         codec = self.vqvae.codec
         return super().facts() | {"geometry": codec.geometry.as_dict(), "codebooks": codec.fingerprint()}
 
-    def _prepare_files(self) -> list[SoundFile]:
+    def _load_vqvae(self) -> None:
         if self.vqvae is None:
             self.vqvae = load(self.vqvae_path, config="vqvae.yaml")
-        self.classes = list_classes(self.root, "sounds")
-        if self.classes != self.vqvae.facts["classes"]:
-            raise ValueError(
-                f"{self.vqvae_path} was fitted on the classes {self.vqvae.facts['classes']}, and the data in "
-                f"{self.root!r} have {self.classes}. Point root at the data it was fitted on, or fit it again."
-            )
-        stored_split = self.stored_split or self.vqvae.facts["split"]
-        return sound_files(self.root, self.cache_dir, self.vqvae.geometry.sample_rate_hz, stored_split)
+            self.root = replace(self.root, stored_split=self.root.stored_split or self.vqvae.facts["split"])
 
-    def _cache_path(self, files: list[SoundFile]) -> Path:
+    def _files(self) -> list[SoundFile]:
+        self.classes = self.root.list_classes("sounds")
+        check_fitted_on(self.vqvae_path, self.vqvae.facts["classes"], self.root, self.classes)
+        return sound_files(self.root, self.vqvae.geometry.sample_rate_hz)
+
+    def _cached_codes(self, files: list[SoundFile]) -> Path:
+        """The file of the codes, which are computed if it is not there."""
         key = {
             "vqvae": fingerprint(self.vqvae.network.state_dict()),
             "geometry": self.vqvae.geometry.as_dict(),
-            "sounds": [(file.name, file.part, _digest(file)) for file in files],
+            "sounds": [(file.name, file.part, file.digest) for file in files],
             "augmentation": (self.seed, self.gain_db, self.num_augmentations, WINDOWS_PER_LENGTH),
         }
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-        return Path(self.cache_dir) / "codes" / f"{digest}.npz"  # names no folder: it is valid wherever the data lie
+        path = Path(self.root.cache_dir) / "codes" / f"{digest}.npz"  # names no root: it stays valid if the data move
+        if not path.exists():
+            parts = {part: self._encode(files, part) for part in PARTS}
+            arrays = {f"{part}_{name}": array for part, found in parts.items() for name, array in found.items()}
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, **arrays)
+        return path
 
     @torch.no_grad()
     def _encode(self, files: list[SoundFile], part: str) -> dict[str, np.ndarray]:

@@ -3,13 +3,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from datamodules.files.data_root import list_classes
+from datamodules.files.data_root import DataRoot, check_fitted_on
 from datamodules.files.decoded_sounds import SoundFile, sound_files
 from datamodules.files.recordings import find_recordings, halves, leave_out_known
 from datamodules.photos import PhotoDataModule, Photos
@@ -31,11 +32,13 @@ class EvaluationDataModule(LightningDataModule):
         num_sounds: sounds of each class that are generated.
         batch_size: sounds that are made at once.
         cache_dir: folder for decoded sounds.
-        part: the held-out part that is looked at; `val` to choose between models or options, for what was chosen on
-            the test part cannot be measured there any more.
+        part: the held-out part of the data. `val` is there to choose between models or options, as a choice by the
+            test part could not be measured on it any more.
+        classes: names of the classes of the models; None if they are all folders of the root.
+        group_pattern: see `DataModule`. Files of a group stay in one half of the held-out sounds.
 
     Raises:
-        ValueError: where a number is below 1.
+        ValueError: if a number is below 1, or as `DataRoot`.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class EvaluationDataModule(LightningDataModule):
         batch_size: int = 25,
         cache_dir: str = "cache",
         part: Literal["test", "val"] = "test",
+        classes: list[str] | None = None,
+        group_pattern: str | None = None,
     ) -> None:
         super().__init__()
         if num_sounds < 1 or batch_size < 1:
             raise ValueError(f"num_sounds is {num_sounds} and batch_size {batch_size}, expected at least 1.")
-        self.root, self.cache_dir = root, cache_dir
+        self.root = DataRoot(root, cache_dir, classes, group_pattern)
         self.num_sounds, self.batch_size = num_sounds, batch_size
         self.part = part
 
@@ -57,22 +62,20 @@ class EvaluationDataModule(LightningDataModule):
         """One job at a time.
 
         Raises:
-            FileNotFoundError: where the root has no sounds.
-            ValueError: where its classes are not those of the models, the held-out part of a class cannot be divided,
-                or there are several processes.
+            FileNotFoundError: if the root has no sounds.
+            ValueError: if its classes are not those of the models, the held-out part of a class cannot be divided, or
+                there are several processes.
         """
         if self.trainer.world_size > 1:
             raise ValueError(f"There are {self.trainer.world_size} processes; an evaluation needs --trainer.devices 1.")
         model = self.trainer.lightning_module
-        facts, classes = model.vqvae.facts, list_classes(self.root, "sounds")
-        if classes != facts["classes"]:
-            raise ValueError(
-                f"{model.paths['vqvae']} was fitted on the classes {facts['classes']}, and the data in {self.root!r} "
-                f"have {classes}. Point --data.root at the data it was fitted on."
-            )
+        has_photos = (Path(self.root.path) / "photos").is_dir()
+        classes = self.root.list_classes(*["sounds", "photos"] if has_photos else ["sounds"])
+        check_fitted_on(model.paths["vqvae"], model.vqvae.facts["classes"], self.root, classes)
         geometry = model.vqvae.geometry
-        files = sound_files(self.root, self.cache_dir, geometry.sample_rate_hz, facts["split"])
-        photos = self._photos(model.classifier.facts) if (Path(self.root) / "photos").is_dir() else None
+        root = replace(self.root, stored_split=model.vqvae.facts["split"])
+        files = sound_files(root, geometry.sample_rate_hz)
+        photos = self._photos(model.classifier.facts) if has_photos else None
         recordings = find_recordings(files)
         known = [file for file in files if file.part == "train"]
         held_out = leave_out_known([file for file in files if file.part == self.part], known, recordings)
@@ -82,10 +85,8 @@ class EvaluationDataModule(LightningDataModule):
         return DataLoader(jobs, batch_size=None)
 
     def _photos(self, facts: dict[str, Any]) -> Photos:
-        data = PhotoDataModule(
-            len(facts["classes"]), self.root, cache_dir=self.cache_dir, image_size=facts["image_size"]
-        )
-        data.stored_split = facts["split"]
+        data = PhotoDataModule(len(facts["classes"]), image_size=facts["image_size"])
+        data.root = replace(self.root, stored_split=facts["split"])
         data.setup("test")
         return data.test_set if self.part == "test" else data.val_set
 
@@ -93,10 +94,10 @@ class EvaluationDataModule(LightningDataModule):
 class EvaluationJobs(Dataset):
     """Jobs in the order in which they are worked on; a job's sounds are read when its turn comes.
 
-    The held-out sounds of each class are divided into two halves by recording: the first is what all rows are compared
-    with, the second is what the rows of real sounds begin with. Windows overlap by half, so that a small set gives
-    more of them. What the models were fitted on is `known` by windows that overlap by three quarters, as a copy may
-    begin anywhere; so do the copies here, at random places, as in training.
+    The held-out sounds of each class are divided into two halves by recording. All rows are compared with the first,
+    and the rows of real sounds are made from the second. Windows overlap by half, so that a small set gives
+    more of them. The training sounds are `known` by windows that overlap by three quarters, as a copy may start
+    anywhere. The copies here start at random places, as in training.
 
     Args:
         held_out: sounds that no model was fitted on.
@@ -106,10 +107,10 @@ class EvaluationJobs(Dataset):
         window_samples: samples of a window of the VQ-VAE.
         num_sounds: sounds of a class that are generated.
         batch_size: sounds of a job.
-        photos: held-out photos; None where there are none.
+        photos: held-out photos; None if there are none.
 
     Raises:
-        ValueError: where the held-out part of a class cannot be divided.
+        ValueError: if the held-out part of a class cannot be divided.
     """
 
     def __init__(
@@ -187,8 +188,8 @@ class EvaluationJobs(Dataset):
         if id(items) not in self._sources:
             digest = hashlib.sha256()
             for file in dict.fromkeys(items.files):
-                digest.update(f"{file.name} {items.window_samples} {getattr(items, 'hop_samples', None)}".encode())
-                digest.update(file.samples())
+                facts = (file.name, file.digest, items.window_samples, getattr(items, "hop_samples", None))
+                digest.update(ascii(facts).encode())
             self._sources[id(items)] = digest.hexdigest()[:16]
         return self._sources[id(items)]
 

@@ -1,6 +1,5 @@
 """Photos for the classifier."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +7,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from datamodules.files.data_root import (
-    check_num_classes,
-    class_of,
-    file_version,
-    leave_out_unreadable,
-    list_classes,
-    list_files,
-    natural_key,
-    read_each,
-    report_unreadable,
-    root_key,
-)
+from datamodules.data_module import DataModule
+from datamodules.files.data_root import DataRoot, check_num_classes, class_of, natural_key
 from datamodules.files.loading import SampleKey, evaluation_loader, sample_generator, sample_key
+from datamodules.files.read_once import leave_out_unreadable, read_each, read_once, report_unreadable
 from datamodules.files.split import decide_split
-from datamodules.paired_module import PairedDataModule
-from media.files import atomic_path
 from media.video.photo_files import read_photo
 
 
@@ -54,29 +42,22 @@ def training_transform(image_size: int) -> v2.Transform:
     )
 
 
-def unreadable_photos(root: str, cache_dir: str) -> dict[str, str]:
-    """Reads every photo of a root once; the result is kept, so that only new and changed ones are read again.
+def check_photos(root: DataRoot, retry_unreadable: bool = False) -> dict[str, dict[str, Any]]:
+    """Reads each new or changed photo to its end; the records of all photos, see `read_once`."""
 
-    Returns: why it cannot be read, for each unreadable `<class>/<file>`.
-    """
-    path = Path(cache_dir) / root_key(root) / "photos_read.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    versions = {name: file_version(Path(root) / "photos" / name) for name in list_files(root, "photos")}
-    new = [name for name, version in versions.items() if known.get(name, {}).get("version") != version]
-    if new:
-        reasons = read_each(new, lambda name: read_photo(Path(root) / "photos" / name), "Reading photos")
-        known |= {name: {"version": versions[name], "unreadable": reasons.get(name)} for name in new}
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(known, indent=1))
-    return {name: known[name]["unreadable"] for name in versions if known[name]["unreadable"]}
+    def read(name: str, path: Path, version: str) -> dict[str, Any]:
+        read_photo(path)
+        return {}
+
+    return read_once(root, "photos", "photos_read", read, retry_unreadable=retry_unreadable)
 
 
 def readable_inputs(inputs: str | list[str]) -> list[Path]:
     """The photos to classify: those of a folder in natural order, or those that are named, less the unreadable.
 
     Raises:
-        FileNotFoundError: where a named file does not exist.
-        ValueError: where there is no readable photo.
+        FileNotFoundError: if a named file does not exist.
+        ValueError: if there is no readable photo.
     """
     if isinstance(inputs, str) and Path(inputs).is_dir():
         files = (path for path in Path(inputs).iterdir() if path.is_file() and not path.name.startswith("."))
@@ -97,7 +78,7 @@ class Photos(Dataset):
 
     Args:
         paths: the photos.
-        labels: their labels; -1 where the class is not known.
+        labels: their labels; -1 if the class is not known.
         transform: makes the image from uint8 (3, height, width).
         seed: the random choices of a transform are a function of (seed, epoch, index).
     """
@@ -122,18 +103,17 @@ class Photos(Dataset):
         return {"image": image, "label": self.labels[key.index], "index": key.index, "path": str(path)}
 
 
-class PhotoDataModule(PairedDataModule):
+class PhotoDataModule(DataModule):
     """Photos to train, validate and test the classifier on, or other photos to classify.
 
+    For more options see `DataModule`.
+
     Args:
-        num_classes: how many classes the root is expected to have.
+        num_classes: expected number of classes.
         root: folder with `photos/<class>/*`.
         batch_size: photos of a batch of one process.
-        num_workers: processes that load; 0 loads in the training process.
-        seed: gives the order of the samples and their random choices.
-        cache_dir: folder for the split and for what is known of unreadable photos.
         image_size: pixels of an image's sides.
-        inputs: what `predict` classifies: a photo, a folder of photos or a list of photos; None means the test photos.
+        inputs: a photo, a folder of photos or a list of photos that `predict` classifies; None for the test photos.
     """
 
     def __init__(
@@ -141,16 +121,12 @@ class PhotoDataModule(PairedDataModule):
         num_classes: int,
         root: str = "data",
         batch_size: int = 32,
-        num_workers: int = 2,
-        seed: int = 1,
-        cache_dir: str = "cache",
         image_size: int = 224,
         inputs: str | list[str] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed)
+        super().__init__(root, batch_size, **options)
         self.num_classes = num_classes
-        self.root = root
-        self.cache_dir = cache_dir
         self.image_size = image_size
         self.inputs = inputs
         self.predict_set: Photos | None = None
@@ -159,13 +135,9 @@ class PhotoDataModule(PairedDataModule):
         """The size of the images."""
         return {"image_size": self.image_size}
 
-    def facts(self) -> dict[str, Any]:
-        """Classes, split and the size of the images."""
-        return super().facts() | self.known_facts()
-
     def prepare_data(self) -> None:
         if self.inputs is None:
-            unreadable_photos(self.root, self.cache_dir)
+            check_photos(self.root, retry_unreadable=True)
 
     def setup(self, stage: str | None = None) -> None:
         evaluation = evaluation_transform(self.image_size)
@@ -174,19 +146,20 @@ class PhotoDataModule(PairedDataModule):
             self.predict_set = Photos(paths, [-1] * len(paths), evaluation)
             return
 
-        self.classes = list_classes(self.root, "photos")
+        self.classes = self.root.list_classes("photos")
         check_num_classes(self.num_classes, self.classes)
-        names = leave_out_unreadable(list_files(self.root, "photos"), unreadable_photos(self.root, self.cache_dir))
-        weights = dict.fromkeys(names, 1.0)
-        self.split = decide_split(self.root, self.cache_dir, "photos", weights, self.stored_split)
-        self.train_set = self._photos("train", training_transform(self.image_size))
-        self.val_set = self._photos("val", evaluation)
-        self.test_set = self._photos("test", evaluation)
+        paths = self.root.files("photos")
+        split = decide_split(self.root, "photos", dict.fromkeys(leave_out_unreadable(check_photos(self.root)), 1.0))
+        self.split = {"photos": split}
+
+        def photos(part: str, transform: v2.Transform) -> Photos:
+            names = [name for name in split if split[name] == part]
+            labels = [self.classes.index(class_of(name)) for name in names]
+            return Photos([paths[name] for name in names], labels, transform, self.seed)
+
+        self.train_set = photos("train", training_transform(self.image_size))
+        self.val_set = photos("val", evaluation)
+        self.test_set = photos("test", evaluation)
 
     def predict_dataloader(self) -> DataLoader:
         return evaluation_loader(self.predict_set or self.test_set, self.batch_size, self.num_workers)
-
-    def _photos(self, part: str, transform: v2.Transform) -> Photos:
-        names = [name for name in self.split if self.split[name] == part]
-        paths = [Path(self.root) / "photos" / name for name in names]
-        return Photos(paths, [self.classes.index(class_of(name)) for name in names], transform, self.seed)

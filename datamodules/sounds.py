@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.files.data_root import check_num_classes, list_classes
+from datamodules.data_module import DataModule
+from datamodules.files.data_root import check_num_classes
 from datamodules.files.decoded_sounds import SoundFile, decode_sounds, sound_files
 from datamodules.files.loading import SampleKey, evaluation_loader, sample_generator, sample_key
-from datamodules.paired_module import PairedDataModule
+from datamodules.files.split import PARTS
 from media import Geometry
 
 SILENCE_DB = -50.0  # a window this far below the loudest of its clip is nearly silent
@@ -19,7 +20,7 @@ class TrainingCrops(Dataset):
     """Random windows of sounds: a sound counts once an epoch for each window that it fills or begins.
 
     Of several random places in a sound one is drawn with a probability in proportion to its energy, so that a bark is
-    seen more often than the pause after it. A sound shorter than a window lies at a random place in silence.
+    seen more often than the pause after it. A sound shorter than a window is placed at random in silence.
 
     Args:
         files: the sounds.
@@ -66,8 +67,8 @@ class TrainingCrops(Dataset):
 class Windows(Dataset):
     """Consecutive windows that cover each sound, always the same: the last one ends where its sound ends.
 
-    A sound shorter than a window lies in the middle of silence. Windows that are nearly silent beside the loudest of
-    their sound are left out.
+    A sound shorter than a window is placed in the middle of silence. Windows that are nearly silent beside the
+    loudest of their sound are left out.
 
     Args:
         files: the sounds.
@@ -104,20 +105,17 @@ class Windows(Dataset):
         return [s for s, energy in zip(starts, energies, strict=True) if energy >= loudest * 10 ** (SILENCE_DB / 10)]
 
 
-class SpectrogramDataModule(PairedDataModule):
+class SpectrogramDataModule(DataModule):
     """Windows of sound to train, validate and test a VQ-VAE on; their spectrograms are computed on the device.
 
     An item is `{"waveform": float32 (window_samples,), "label": int, "index": int}`. Decoded sounds are kept in the
-    cache, for a folder of compressed sounds is too slow to decode in every epoch; the root is never written to.
+    cache, for a folder of compressed sounds is too slow to decode in every epoch; the root is never written to. For
+    more options see `DataModule`.
 
     Args:
-        root: folder with `sounds/<class>/*`.
         geometry: gives the sample rate and the length of a window.
-        num_classes: how many classes the root is expected to have.
-        batch_size: windows of a batch of one process.
-        num_workers: processes that load; 0 loads in the training process.
-        seed: gives the order of the samples and their random choices.
-        cache_dir: folder for decoded sounds and the split.
+        num_classes: expected number of classes.
+        root: folder with `sounds/<class>/*`.
         gain_db: training windows are made louder or softer by up to this; 0 leaves them as they are.
         num_candidate_crops: see `TrainingCrops`.
         num_predictions: windows of the test sounds, spread over the classes, that `predict` works on; None for all.
@@ -128,19 +126,14 @@ class SpectrogramDataModule(PairedDataModule):
         geometry: Geometry,
         num_classes: int,
         root: str = "data",
-        batch_size: int = 8,
-        num_workers: int = 2,
-        seed: int = 1,
-        cache_dir: str = "cache",
         gain_db: float = 6.0,
         num_candidate_crops: int = 4,
         num_predictions: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(batch_size, num_workers, seed)
+        super().__init__(root, **options)
         self.geometry = geometry
         self.num_classes = num_classes
-        self.root = root
-        self.cache_dir = cache_dir
         self.gain_db = gain_db
         self.num_candidate_crops = num_candidate_crops
         self.num_predictions = num_predictions
@@ -151,19 +144,19 @@ class SpectrogramDataModule(PairedDataModule):
         chosen = self.examples(self.test_set, self.num_predictions)
         return evaluation_loader(chosen, self.batch_size, self.num_workers)
 
-    def facts(self) -> dict[str, Any]:
-        """Classes, split and geometry."""
-        return super().facts() | {"geometry": self.geometry.as_dict()}
+    def known_facts(self) -> dict[str, Any]:
+        """The geometry."""
+        return {"geometry": self.geometry.as_dict()}
 
     def prepare_data(self) -> None:
-        decode_sounds(self.root, self.cache_dir, self.geometry.sample_rate_hz)
+        decode_sounds(self.root, self.geometry.sample_rate_hz, retry_unreadable=True)
 
     def setup(self, stage: str | None = None) -> None:
-        self.classes = list_classes(self.root, "sounds")
+        self.classes = self.root.list_classes("sounds")
         check_num_classes(self.num_classes, self.classes)
-        files = sound_files(self.root, self.cache_dir, self.geometry.sample_rate_hz, self.stored_split)
-        self.split = {file.name: file.part for file in files}
-        train, val, test = ([file for file in files if file.part == part] for part in ("train", "val", "test"))
+        files = sound_files(self.root, self.geometry.sample_rate_hz)
+        self.split = {"sounds": {file.name: file.part for file in files}}
+        train, val, test = ([file for file in files if file.part == part] for part in PARTS)
         window_samples = self.geometry.window_samples
         self.train_set = TrainingCrops(train, window_samples, self.seed, self.gain_db, self.num_candidate_crops)
         self.val_set = Windows(val, window_samples)

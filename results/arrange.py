@@ -17,7 +17,6 @@ import soundfile
 from PIL import Image
 from rich.progress import track
 
-from datamodules.files.data_root import Kind
 from media.files import atomic_path
 from media.sound.sound_files import UnreadableSound
 from media.video.photo_files import read_photo
@@ -30,7 +29,7 @@ WRITTEN, THERE, MISSING, DIFFERENT = "written", "there already", "missing", "dif
 SUFFIXES = {"sounds": (".wav", ".flac"), "photos": (".jpg", ".jpeg")}
 
 
-def find_files(folder: Path, kind: Kind) -> dict[str, list[Path]]:
+def find_files(folder: Path, kind: str) -> dict[str, list[Path]]:
     """Every sound, or every photo, at any depth below a folder, by its name without the suffix; hidden ones are not.
 
     Raises:
@@ -95,7 +94,7 @@ def place_photo(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
 PLACE: dict[str, Callable[[Iterable[Path], Entry, Path], str]] = {"sounds": place_sound, "photos": place_photo}
 
 
-def arrange(folders: dict[Kind, Path], output: Path, entries: Iterable[Entry]) -> dict[str, str]:
+def arrange(folders: dict[str, Path], output: Path, entries: Iterable[Entry]) -> dict[str, str]:
     """Lays out the files of the manifest, of those kinds that there is a download of.
 
     Args:
@@ -150,7 +149,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("data"), help="the data root to fill")
     parser.add_argument("--manifest", type=Path, default=MANIFEST, help="which files are taken")
     options = parser.parse_args(args)
-    given: dict[Kind, Path | None] = {"sounds": options.sounds, "photos": options.photos}
+    given: dict[str, Path | None] = {"sounds": options.sounds, "photos": options.photos}
     folders = {kind: folder for kind, folder in given.items() if folder}
     if not folders:
         parser.error("expected --sounds FOLDER, --photos FOLDER or both")

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from torch.utils.data import DataLoader
 
+from datamodules.files.data_root import DataRoot
 from datamodules.files.decoded_sounds import sound_files
 from datamodules.sounds import Windows
 from lightning_modules import VQVAE, load
@@ -32,7 +33,7 @@ def count_codes(checkpoint: Path, root: str, cache_dir: str) -> dict[str, np.nda
     vqvae = load(checkpoint, "vqvae.yaml")
     if not isinstance(vqvae, VQVAE):
         raise ValueError(f"{checkpoint} is a {type(vqvae).__name__}, expected a VQVAE.")
-    files = sound_files(root, cache_dir, vqvae.geometry.sample_rate_hz, vqvae.facts["split"])
+    files = sound_files(DataRoot(root, cache_dir, stored_split=vqvae.facts["split"]), vqvae.geometry.sample_rate_hz)
     windows = Windows([file for file in files if file.part == "val"], vqvae.geometry.window_samples)
     counts = {level: np.zeros(vqvae.network.num_codes, int) for level in TITLES}
     for batch in track(DataLoader(windows, BATCH_SIZE), description="Counting codes", transient=True):

@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from datamodules.files.data_root import Kind, leave_out_unreadable, list_files
+from datamodules.files.data_root import DataRoot
 from datamodules.files.decoded_sounds import sound_files
+from datamodules.files.read_once import leave_out_unreadable
 from datamodules.files.split import decide_split
-from datamodules.photos import unreadable_photos
+from datamodules.photos import check_photos
 from media.files import atomic_path
 from media.sound.sound_files import read_sound
 from runtime.exit_codes import end_in_words
@@ -44,7 +45,7 @@ class Entry:
         part: `train`, `val` or `test`.
     """
 
-    kind: Kind
+    kind: str
     label: str
     file: str
     original: str
@@ -82,22 +83,23 @@ def describe_root(root: str, cache_dir: str) -> list[Entry]:
     """Every readable file of a root, sounds first, in the division that a fit with this cache has.
 
     Raises:
-        FileNotFoundError, ValueError: as `list_files`, `leave_out_unreadable` and `assign_split`.
+        FileNotFoundError, ValueError: as `DataRoot.files`, `leave_out_unreadable` and `assign_split`.
     """
-    kinds: list[Kind] = [kind for kind in ("sounds", "photos") if (Path(root) / kind).is_dir()] or ["sounds"]
+    data = DataRoot(root, cache_dir)
+    kinds = [kind for kind in ("sounds", "photos") if (Path(root) / kind).is_dir()] or ["sounds"]
     originals = _originals(Path(root) / ORIGINALS)
     entries = []
     if "sounds" in kinds:
-        files = sound_files(root, cache_dir, SAMPLE_RATE_HZ)
+        files = sound_files(data, SAMPLE_RATE_HZ)
         for file in track(files, description="Sounds", transient=True):
             digest = samples_digest(read_samples(Path(root) / "sounds" / file.name))
             seconds = f"{file.num_samples / SAMPLE_RATE_HZ:.2f}"
             entries.append(Entry("sounds", *_names("sounds", file.name, originals), seconds, "", digest, file.part))
     if "photos" in kinds:
-        names = leave_out_unreadable(list_files(root, "photos"), unreadable_photos(root, cache_dir))
-        split = decide_split(root, cache_dir, "photos", dict.fromkeys(names, 1.0))
-        for name in track(names, description="Photos", transient=True):
-            path = Path(root) / "photos" / name
+        paths = data.files("photos")
+        split = decide_split(data, "photos", dict.fromkeys(leave_out_unreadable(check_photos(data)), 1.0))
+        for name in track(split, description="Photos", transient=True):
+            path = paths[name]
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             with Image.open(path) as image:
                 size = f"{image.width}x{image.height}"
@@ -190,7 +192,7 @@ def main(args: Sequence[str] | None = None) -> int:
     return int(bool(differences))
 
 
-def _names(kind: Kind, name: str, originals: dict[str, str]) -> tuple[str, str, str]:
+def _names(kind: str, name: str, originals: dict[str, str]) -> tuple[str, str, str]:
     label, file = name.split("/", 1)
     return label, file, originals.get(f"{kind}/{name}", "")
 

@@ -1,1 +1,1 @@
-"""What lies below the data modules: the data root, its split, decoded sounds, recordings, loading."""
+"""Parts of the data modules: the data root, its groups and split, decoded sounds, recordings, loading."""

@@ -1,155 +1,183 @@
-"""The one reader of a root with `photos/<class>/*` and `sounds/<class>/*`, paired by the names of the classes only."""
+"""The one reader of a data root, `<root>/<kind>/<class>/*`: any number of kinds, paired by the names of classes."""
 
 import hashlib
 import logging
+import os
 import re
-from collections.abc import Callable, Iterable
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
-from rich.progress import track
-
-Kind = Literal["sounds", "photos"]
 
 log = logging.getLogger(__name__)
 
-LAYOUT = "<root>/sounds/<class>/* and <root>/photos/<class>/*, with the same classes in both"
-MAX_UNREADABLE_FRACTION = 0.1
+
+@dataclass(frozen=True)
+class DataRoot:
+    """A data root, and the choices that all its readers share. Nothing is written to it.
+
+    A kind is the name of a folder: `sounds`, `photos`, `videos`, `captions`, …. A file of a kind is called
+    `<class>/<file>`. Class folders whose names differ in their Unicode form alone are one class: macOS stores é as two
+    characters, other systems as one.
+
+    Args:
+        path: folder with `<kind>/<class>/*`.
+        cache_dir: folder for everything that is computed from the files.
+        classes: names of the classes to use, in any order; None for all.
+        group_pattern: regular expression over file names whose first group names the files that belong together, see
+            `find_groups`.
+        stored_split: split of a checkpoint, see `decide_split`.
+
+    Raises:
+        ValueError: if `classes` is empty, or `group_pattern` is no regular expression with a group.
+    """
+
+    path: str
+    cache_dir: str = "cache"
+    classes: list[str] | None = None
+    group_pattern: str | None = None
+    stored_split: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.classes == []:
+            raise ValueError('classes is [], expected null for all classes, or names of folders, as "[cat,dog]".')
+        try:
+            has_group = self.group_pattern is None or re.compile(self.group_pattern).groups
+        except re.error as error:
+            raise ValueError(f"group_pattern is {self.group_pattern!r}, no regular expression: {error}.") from error
+        if not has_group:
+            raise ValueError(
+                f"group_pattern is {self.group_pattern!r}, expected a group in it, as '^(recording\\d+)_'."
+            )
+
+    @property
+    def cache(self) -> Path:
+        """The folder of this root inside the cache: a readable name, unique to the root's absolute path."""
+        path = Path(self.path).resolve()
+        return Path(self.cache_dir) / f"{path.name or 'root'}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+
+    def list_classes(self, *kinds: str) -> list[str]:
+        """The classes of a system that needs these kinds, in natural order; a label is a place in this list.
+
+        They are the folders of the kinds, or those of them that `classes` names, and must be the same in each of these
+        kinds. Kinds that the system does not need may lack classes or have others. This is reported if they have some
+        of the same classes, as a typing error would keep two systems from fitting together later.
+
+        Raises:
+            FileNotFoundError: if the root or a kind is missing, or a kind holds no class.
+            ValueError: if the kinds have different classes, or lack one of `classes`.
+        """
+        classes = list(self._class_folders(kinds[0]))
+        for kind in kinds:
+            if (others := list(self._class_folders(kind))) != classes:
+                raise ValueError(
+                    f"{self._difference(kinds[0], classes, kind, others)} Rename, add or remove folders until both are"
+                    " the same, or choose classes that both have with --data.classes."
+                )
+        for kind, folder in _folders(Path(self.path)).items():
+            others = list(self._chosen(_folders(folder)))
+            if kind not in kinds and others != classes and not set(others).isdisjoint(classes):
+                rank_zero_only(log.warning)(self._difference(kinds[0], classes, kind, others))
+        return classes
+
+    def files(self, kind: str) -> dict[str, Path]:
+        """Every file of a kind by its name, by class and in natural order; hidden files are skipped.
+
+        Raises:
+            FileNotFoundError: as `list_classes`, and if a class has no file.
+            ValueError: as `list_classes`, and if a class holds folders, whose files would be missed.
+        """
+        paths = {}
+        for class_name, folder in self._class_folders(kind).items():
+            entries = _visible(folder)
+            if folders := [path.name for path in entries if path.is_dir()]:
+                raise ValueError(f"Expected files only in the class {str(folder)!r}, found the folders {folders}.")
+            if not entries:
+                raise FileNotFoundError(f"The class {str(folder)!r} is empty. Expected {_layout(kind)}.")
+            paths |= {f"{class_name}/{path.name}": path for path in entries}
+        return paths
+
+    def _class_folders(self, kind: str) -> dict[str, Path]:
+        root, folder = Path(self.path), Path(self.path) / kind
+        if not root.is_dir():
+            raise FileNotFoundError(f"The data root {self.path!r} is not a folder. Expected {_layout(kind)}.")
+        if not folder.is_dir():
+            found = [path.name for path in _visible(root)]
+            raise FileNotFoundError(f"Expected {_layout(kind)}; there is no {kind}/ in {self.path!r}, only {found}.")
+        if not (folders := _folders(folder)):
+            found = [path.name for path in _visible(folder)]
+            raise FileNotFoundError(
+                f"Expected {_layout(kind)}; {str(folder)!r} has no folder of a class, only {found}."
+            )
+        if unknown := [name for name in self.classes or [] if normal_name(name) not in folders]:
+            raise ValueError(
+                f"--data.classes names {unknown}, but {kind}/ in {self.path!r} has the classes {list(folders)}."
+            )
+        return self._chosen(folders)
+
+    def _chosen(self, folders: dict[str, Path]) -> dict[str, Path]:
+        chosen = folders if self.classes is None else set(map(normal_name, self.classes))
+        return {name: folder for name, folder in folders.items() if name in chosen}
+
+    def _difference(self, kind: str, classes: list[str], other_kind: str, others: list[str]) -> str:
+        return (
+            f"Kinds are paired by the names of their folders, but in {self.path!r} {kind}/ has the classes {classes}"
+            f" and {other_kind}/ has {others}."
+        )
 
 
 def natural_key(name: str) -> tuple:
     """Sort key with which `cat_2` comes before `cat_10`, as the numbers of a recording's excerpts are meant."""
     parts = re.split(r"(\d+)", name.casefold())
-    return (*(int(part) if part.isdigit() else part for part in parts), name)
+    return (*(int(part) if part.isdecimal() else part for part in parts), name)
+
+
+def normal_name(name: str) -> str:
+    """A name in the one Unicode form in which names are compared."""
+    return unicodedata.normalize("NFC", name)
 
 
 def class_of(name: str) -> str:
     """`cat` of the file `cat/cat_1.flac`."""
-    return name.split("/", 1)[0]
-
-
-def root_key(root: str) -> str:
-    """A short readable name for a root, unique to its absolute path; the root's folder inside a cache is called so."""
-    path = Path(root).resolve()
-    return f"{path.name or 'root'}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-
-
-def file_version(path: Path) -> str:
-    """Changes when a file is replaced; what is kept in a cache about the file is valid for one version."""
-    status = path.stat()
-    return hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:8]
-
-
-def list_classes(root: str, kind: Kind) -> list[str]:
-    """The classes of a root: the names of the folders in `<root>/<kind>`, in natural order. A label is a place in it.
-
-    The other kind may be missing: a sound model needs no photos. Where both are there, their classes are the same.
-
-    Raises:
-        FileNotFoundError: where the root or its folder of this kind is missing or holds no class.
-        ValueError: where photos and sounds have different classes.
-    """
-    folder = Path(root) / kind
-    if not Path(root).is_dir():
-        raise FileNotFoundError(f"The data root {root!r} is not a folder. Expected {LAYOUT}.")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"Expected {LAYOUT}; there is no {kind}/ in {root!r}, only {_visible(Path(root))}.")
-    classes = _folders(folder)
-    if not classes:
-        raise FileNotFoundError(
-            f"Expected {LAYOUT}; {str(folder)!r} has no folder of a class, only {_visible(folder)}."
-        )
-
-    other_kind = "photos" if kind == "sounds" else "sounds"
-    other_folder = Path(root) / other_kind
-    if other_folder.is_dir() and (other_classes := _folders(other_folder)) != classes:
-        raise ValueError(
-            f"Photos and sounds are paired by the names of their folders, but in {root!r} {kind}/ has the classes"
-            f" {classes} and {other_kind}/ has {other_classes}. Rename, add or remove folders until both are the same."
-        )
-    return classes
-
-
-def list_files(root: str, kind: Kind) -> list[str]:
-    """Every file of a kind as `<class>/<file>`, by class and in natural order; hidden files are skipped.
-
-    Raises:
-        FileNotFoundError: as `list_classes`, and where a class has no file.
-        ValueError: as `list_classes`, and where a class holds folders, whose files would be missed.
-    """
-    names = []
-    for class_name in list_classes(root, kind):
-        folder = Path(root) / kind / class_name
-        entries = _visible(folder)
-        if folders := [name for name in entries if (folder / name).is_dir()]:
-            raise ValueError(f"Expected files only in the class {str(folder)!r}, found the folders {folders}.")
-        if not entries:
-            raise FileNotFoundError(f"The class {str(folder)!r} is empty. Expected {LAYOUT}.")
-        names += [f"{class_name}/{name}" for name in entries]
-    return names
+    return name.rpartition("/")[0]
 
 
 def check_num_classes(expected: int, classes: list[str]) -> None:
-    """Raises a ValueError where the configured number of classes is not that of the folders."""
+    """Raises a ValueError if the configured number of classes is not that of the folders."""
     if expected != len(classes):
         raise ValueError(
             f"num_classes is {expected}, but the data has {len(classes)} classes: {classes}."
-            f" Set num_classes to {len(classes)}, or point root at other data."
+            f" Set num_classes to {len(classes)}, or point root at other data, or choose with --data.classes."
         )
 
 
-def read_each(names: Iterable[str], read: Callable[[str], object], description: str) -> dict[str, str]:
-    """Calls `read` for every name, with a progress bar.
-
-    Returns: why it cannot be read, for each name where `read` raised a ValueError (as the readers of media files do).
-    """
-
-    def reason(name: str) -> str | None:
-        try:
-            read(name)
-        except ValueError as error:
-            return str(error)
-        return None
-
-    names = list(names)
-    if not names:
-        return {}
-    reasons = {name: reason(name) for name in track(names, description=description, transient=True)}
-    return {name: why for name, why in reasons.items() if why is not None}
+def check_fitted_on(checkpoint: str, fitted_classes: list[str], root: DataRoot, classes: list[str]) -> None:
+    """Raises a ValueError if a system was fitted on other classes than those of a root, naming both."""
+    if [normal_name(name) for name in fitted_classes] != classes:
+        raise ValueError(
+            f"{checkpoint} was fitted on the classes {fitted_classes}, and the data in {root.path!r} have {classes}."
+            " Point --data.root at the data it was fitted on, or choose its classes with --data.classes."
+        )
 
 
-def leave_out_unreadable(names: list[str], unreadable: dict[str, str]) -> list[str]:
-    """The names that can be read; the others are reported, each by name and with the reason.
+def _layout(kind: str) -> str:
+    return f"<root>/{kind}/<class>/*"
 
-    Raises:
-        ValueError: where more than a tenth of a class cannot be read: then something is wrong with the data.
-    """
-    for class_name in dict.fromkeys(map(class_of, names)):
-        num_files = sum(class_of(name) == class_name for name in names)
-        bad = [name for name in names if class_of(name) == class_name and name in unreadable]
-        if len(bad) > MAX_UNREADABLE_FRACTION * num_files:
+
+def _visible(folder: Path) -> list[Path]:
+    paths = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(paths, key=lambda path: natural_key(path.name))
+
+
+def _folders(folder: Path) -> dict[str, Path]:
+    """Visible folders by their normal names, in natural order."""
+    folders: dict[str, Path] = {}
+    for path in _visible(folder):
+        if path.is_dir() and folders.setdefault(normal_name(path.name), path) != path:
             raise ValueError(
-                f"{len(bad)} of the {num_files} files of class {class_name!r} cannot be read, more than one in ten."
-                f" Repair or remove them:\n{_lines({name: unreadable[name] for name in bad})}"
+                f"{str(path)!r} is there twice, in two Unicode forms of its name. Move all into one folder."
             )
-    report_unreadable(unreadable)
-    return [name for name in names if name not in unreadable]
-
-
-def report_unreadable(unreadable: dict[str, str]) -> None:
-    """Names the files that are left out, and why, in one message."""
-    if unreadable:
-        rank_zero_only(log.warning)("%d unreadable files are left out:\n%s", len(unreadable), _lines(unreadable))
-
-
-def _lines(unreadable: dict[str, str]) -> str:
-    return "\n".join(f"  {name}: {why}" for name, why in unreadable.items())
-
-
-def _visible(folder: Path) -> list[str]:
-    return sorted((path.name for path in folder.iterdir() if not path.name.startswith(".")), key=natural_key)
-
-
-def _folders(folder: Path) -> list[str]:
-    return [name for name in _visible(folder) if (folder / name).is_dir()]
+    return dict(sorted(folders.items(), key=lambda item: natural_key(item[0])))

@@ -1,22 +1,21 @@
 """Every sound of a root, decoded once into the cache, for everyone who needs it."""
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from datamodules.files.data_root import (
-    class_of,
-    file_version,
-    leave_out_unreadable,
-    list_classes,
-    list_files,
-    read_each,
-    root_key,
-)
+from datamodules.files.data_root import DataRoot, class_of
+from datamodules.files.groups import find_groups
+from datamodules.files.read_once import leave_out_unreadable, read_once
 from datamodules.files.split import decide_split
 from media.files import atomic_path
 from media.sound.sound_files import read_sound
+
+MAX_NAME_BYTES = 220  # version, suffix and the name of a temporary file need the rest of the 255 of a file system
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,10 @@ class SoundFile:
         name: `<class>/<file>`.
         label: place of its class in the class list.
         part: `train`, `val` or `test`.
-        num_samples: its length at the rate that was asked for.
+        num_samples: length at the rate that was asked for.
         cache_path: the decoded sound, float32 (num_samples,), as a .npy file.
+        digest: short name for the exact samples.
+        group: group of files that it belongs to, see `find_groups`; None for none.
     """
 
     name: str
@@ -36,52 +37,65 @@ class SoundFile:
     part: str
     num_samples: int
     cache_path: Path
+    digest: str = ""
+    group: str | None = None
 
     def samples(self) -> np.ndarray:
-        """The sound, float32 (num_samples,), read-only; only what is used of it is read from the disk."""
+        """The sound, float32 (num_samples,), read-only; only the used part of it is read from the disk."""
         return np.load(self.cache_path, mmap_mode="r")
 
 
-def decode_sounds(root: str, cache_dir: str, sample_rate_hz: int) -> dict[str, str]:
-    """Decodes every sound that is not in the cache yet; the root is only read.
+def decode_sounds(root: DataRoot, sample_rate_hz: int, retry_unreadable: bool = False) -> dict[str, dict[str, Any]]:
+    """Decodes and hashes every sound that is not in the cache yet.
 
-    Returns: why it cannot be read, for each unreadable `<class>/<file>`.
+    Returns:
+        The records of all sounds, see `read_once`, with `num_samples` and `digest` of the readable ones.
     """
 
-    def decode(name: str) -> None:
-        samples = read_sound(Path(root) / "sounds" / name, sample_rate_hz)
-        with atomic_path(_cache_path(root, cache_dir, sample_rate_hz, name)) as temporary:
-            np.save(temporary, samples)
+    def read(name: str, path: Path, version: str) -> dict[str, Any]:
+        cache_path = _cache_path(root, sample_rate_hz, name, version)
+        if cache_path.exists():  # of version 0.1, which kept no record
+            samples = np.load(cache_path)
+        else:
+            samples = read_sound(path, sample_rate_hz)
+            with atomic_path(cache_path) as temporary:
+                np.save(temporary, samples)
+        return {"num_samples": len(samples), "digest": hashlib.sha256(samples).hexdigest()[:16]}
 
-    missing = [n for n in list_files(root, "sounds") if not _cache_path(root, cache_dir, sample_rate_hz, n).exists()]
-    return read_each(missing, decode, "Decoding sounds")
+    def is_kept(name: str, version: str) -> bool:
+        return _cache_path(root, sample_rate_hz, name, version).exists()
+
+    return read_once(root, "sounds", f"sounds_{sample_rate_hz}hz", read, is_kept, retry_unreadable)
 
 
-def sound_files(
-    root: str, cache_dir: str, sample_rate_hz: int, stored_split: dict[str, str] | None = None
-) -> list[SoundFile]:
-    """Every readable sound of a root, by class and in natural order; what is not in the cache yet is decoded first.
-
-    Args:
-        root: folder with `sounds/<class>/*`.
-        cache_dir: folder for decoded sounds and the split.
-        sample_rate_hz: rate of the decoded sounds.
-        stored_split: a split from a checkpoint, which comes before that in the cache.
+def sound_files(root: DataRoot, sample_rate_hz: int) -> list[SoundFile]:
+    """Every readable sound of a root, by class and in natural order. A sound is decoded if it is not in the cache yet.
 
     Raises:
-        FileNotFoundError, ValueError: as `list_files`, `leave_out_unreadable` and `assign_split`.
+        FileNotFoundError, ValueError: as `DataRoot.files`, `leave_out_unreadable` and `decide_split`.
     """
-    names = leave_out_unreadable(list_files(root, "sounds"), decode_sounds(root, cache_dir, sample_rate_hz))
-    classes = list_classes(root, "sounds")
-    paths = {name: _cache_path(root, cache_dir, sample_rate_hz, name) for name in names}
-    num_samples = {name: len(np.load(path, mmap_mode="r")) for name, path in paths.items()}
-    weights = {name: num / sample_rate_hz for name, num in num_samples.items()}
-    split = decide_split(root, cache_dir, "sounds", weights, stored_split)
+    records = decode_sounds(root, sample_rate_hz)
+    classes = list(dict.fromkeys(map(class_of, records)))
+    names = leave_out_unreadable(records)
+    weights = {name: records[name]["num_samples"] / sample_rate_hz for name in names}
+    groups = find_groups(root, "sounds", names)
+    split = decide_split(root, "sounds", weights, groups)
     return [
-        SoundFile(name, classes.index(class_of(name)), split[name], num_samples[name], paths[name]) for name in names
+        SoundFile(
+            name,
+            classes.index(class_of(name)),
+            split[name],
+            records[name]["num_samples"],
+            _cache_path(root, sample_rate_hz, name, records[name]["version"]),
+            records[name]["digest"],
+            groups.get(name),
+        )
+        for name in names
     ]
 
 
-def _cache_path(root: str, cache_dir: str, sample_rate_hz: int, name: str) -> Path:
-    version = file_version(Path(root) / "sounds" / name)
-    return Path(cache_dir) / root_key(root) / f"sounds_{sample_rate_hz}hz" / f"{name}.{version}.npy"
+def _cache_path(root: DataRoot, sample_rate_hz: int, name: str, version: str) -> Path:
+    class_name, _, file = name.rpartition("/")
+    if len(encoded := os.fsencode(file)) > MAX_NAME_BYTES:
+        file = f"{encoded[:100].decode(errors='ignore')}_{hashlib.sha256(encoded).hexdigest()[:16]}"
+    return root.cache / f"sounds_{sample_rate_hz}hz" / class_name / f"{file}.{version}.npy"

@@ -15,10 +15,13 @@ from runtime.private_api import num_batches_trained
 
 
 class SampleKey(NamedTuple):
-    """What a training set is asked for: the sample `index`, as it is drawn in `epoch`."""
+    """The index with which a training set is asked: the sample `index`, as it is drawn in `epoch`. Lists take it."""
 
     epoch: int
     index: int
+
+    def __index__(self) -> int:
+        return self.index
 
 
 def sample_key(key: SampleKey | int) -> SampleKey:
@@ -27,16 +30,15 @@ def sample_key(key: SampleKey | int) -> SampleKey:
 
 
 def sample_generator(seed: int, key: SampleKey) -> np.random.Generator:
-    """The source of all random choices of one sample; the same in any process, whatever was drawn before."""
+    """The source of all random choices of one sample; the same in any process, independent of earlier draws."""
     return np.random.default_rng((seed, key.epoch, key.index))
 
 
 class TrainingBatches(Sampler[list[SampleKey]]):
-    """Batch sampler over the endless sequence of shuffled epochs, beginning after the batches already trained on.
+    """Batch sampler over the endless sequence of shuffled epochs, starting after the batches already trained on.
 
-    Why: which batch comes next then depends only on how many were trained on, a number that every checkpoint holds,
-    and neither on a generator's past, nor on batches that workers had loaded ahead, nor on where in an epoch, at the
-    end of one or in the middle of a failing step the checkpoint was written.
+    Why: the next batch depends only on how many were trained on, a number that every checkpoint holds. It depends
+    neither on a generator's past, nor on batches that workers had loaded ahead, nor on the moment of the checkpoint.
 
     An epoch is a shuffle of all samples. Those which do not fill a batch are left out of it, unless there is but one
     batch. In distributed training every process gets an equal share; samples are repeated to fill the shares up.
@@ -45,7 +47,7 @@ class TrainingBatches(Sampler[list[SampleKey]]):
         num_samples: indices are 0 to num_samples - 1.
         batch_size: samples of a batch of one process.
         seed: gives the order of each epoch.
-        num_batches_trained: called when an iterator begins; batches of this process so far, in all epochs.
+        num_batches_trained: called at the start of an iterator; batches of this process so far, in all epochs.
     """
 
     def __init__(self, num_samples: int, batch_size: int, seed: int, num_batches_trained: Callable[[], int]) -> None:
@@ -79,7 +81,7 @@ class TrainingBatches(Sampler[list[SampleKey]]):
 class TrainingLoader(DataLoader):
     """A DataLoader that can be resumed in mid-epoch, which Lightning recognises by these two methods.
 
-    There is no state to keep: `TrainingBatches` knows its place from the trainer. It is asked, and workers begin to
+    There is no state to keep: `TrainingBatches` knows its place from the trainer. It is asked, and workers start to
     load, with the first batch and not before: Lightning may make the iterator before it has restored a checkpoint.
     """
 

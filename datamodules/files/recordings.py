@@ -1,11 +1,12 @@
 """Which sound files are cut from one recording."""
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from rich.progress import track
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.signal import correlate
 
 from datamodules.files.decoded_sounds import SoundFile
@@ -13,11 +14,11 @@ from datamodules.files.decoded_sounds import SoundFile
 MIN_SHARED_SAMPLES = 4000  # a quarter of a second at 16 kHz
 SAME_ABOVE = 0.99  # correlation of the shared samples; it survives lossy coding, another gain and resampling
 MOST_SAMPLES = 1_000_000  # of a file that are compared, a minute at 16 kHz: excerpts overlap at their ends
-AUDIBLE_SHARE = 1e-3  # of a sound's mean power; what is quieter is alike in any two sounds
+AUDIBLE_SHARE = 1e-3  # of a sound's mean power; quieter samples are alike in any two sounds
 
 
 def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
-    """For each file that shares audio with a neighbour, the first file of that recording.
+    """For each file that shares audio with a neighbour, or a group with any file, the first file of that recording.
 
     Why: collections often hold overlapping excerpts of longer recordings, numbered one after the other. As independent
     sounds they would make every interval too narrow, and a sound would be compared with itself.
@@ -28,47 +29,58 @@ def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
     Returns:
         Names by names; a file of a recording of its own is not in it.
     """
-    first_of: dict[str, str] = {}
-    neighbours = [pair for pair in pairwise(files) if pair[0].label == pair[1].label]
-    for before, file in track(neighbours, description="Looking for shared audio", transient=True):
-        if share_audio(before.samples()[-MOST_SAMPLES:], file.samples()[:MOST_SAMPLES]):
-            first_of.setdefault(before.name, before.name)
-            first_of[file.name] = first_of[before.name]
-    return first_of
+    joined = DisjointSet(range(len(files)))
+    last: tuple[int, np.ndarray] | None = None
+    first_of_group: dict[str, int] = {}
+    for number, file in enumerate(track(files, description="Looking for shared audio", transient=True)):
+        samples = file.samples()
+        if last and last[0] == file.label and share_audio(last[1][-MOST_SAMPLES:], samples[:MOST_SAMPLES]):
+            joined.merge(number - 1, number)
+        if file.group is not None:
+            joined.merge(first_of_group.setdefault(file.group, number), number)
+        last = file.label, samples
+    recordings = [sorted(numbers) for numbers in joined.subsets() if len(numbers) > 1]
+    return {files[number].name: files[numbers[0]].name for numbers in recordings for number in numbers}
 
 
 def leave_out_known(held_out: list[SoundFile], known: list[SoundFile], recordings: dict[str, str]) -> list[SoundFile]:
-    """Leaves out those that share audio with a training sound, and reports them: they are not held out at all.
+    """Leaves out those that share audio or a group with a training sound, and reports them: they are not held out.
 
     Args:
-        held_out, known: sounds that no model was fitted on, and those that they were fitted on.
+        held_out: sounds that no model was fitted on.
+        known: sounds that the models were fitted on.
         recordings: see `find_recordings`.
     """
     learned = {recordings[file.name] for file in known if file.name in recordings}
     left_out = [file.name for file in held_out if recordings.get(file.name) in learned]
     if left_out:
-        rank_zero_info(f"{len(left_out)} held-out sounds share audio with training sounds: {', '.join(left_out)}.")
+        rank_zero_info(
+            f"{len(left_out)} held-out sounds share audio or a group with training sounds: {', '.join(left_out)}."
+        )
     return [file for file in held_out if file.name not in left_out]
 
 
 def halves(
     files: list[SoundFile], class_name: str, recordings: dict[str, str]
 ) -> tuple[list[SoundFile], list[SoundFile]]:
-    """Two contiguous blocks of about equal seconds; no recording is in both.
+    """Two blocks of about equal seconds; no recording is in both.
 
     Args:
-        files: of one class, in natural order.
+        files: of one class, in natural order. A recording counts as its first file in this order.
         class_name: for the message.
         recordings: see `find_recordings`.
 
     Raises:
         ValueError: if there are fewer than two recordings.
     """
-    names = [recordings.get(file.name, file.name) for file in files]
+    first_of = {file.name: recordings.get(file.name, file.name) for file in files}
+    order = {name: number for number, name in enumerate(dict.fromkeys(first_of.values()))}
+    files = sorted(files, key=lambda file: order[first_of[file.name]])
+    names = [first_of[file.name] for file in files]
     borders = [border for border in range(1, len(files)) if names[border] != names[border - 1]]
     if not borders:
         raise ValueError(
-            f"Class {class_name!r} has too few held-out sounds: {len(set(names))}, expected at least 2, as real sounds "
+            f"Class {class_name!r} has too few held-out sounds: {len(order)}, expected at least 2, as real sounds "
             "are compared with other real sounds. Add sounds; those at the end of the folder become test sounds."
         )
     before = [0, *accumulate(file.num_samples for file in files)]

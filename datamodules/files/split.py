@@ -2,91 +2,145 @@
 
 import json
 from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from itertools import accumulate
-from pathlib import Path
+from typing import Any
 
-from datamodules.files.data_root import Kind, class_of, natural_key, root_key
+from lightning.pytorch.utilities import rank_zero_only
+
+from datamodules.files.data_root import DataRoot, class_of, log, natural_key, normal_name
+from datamodules.files.groups import find_groups
 from media.files import atomic_path
 
 PARTS = ("train", "val", "test")
 TRAIN_FRACTION, VAL_FRACTION = 0.70, 0.15
 
 
-def assign_split(weights: dict[str, float], stored: dict[str, str] | None = None) -> dict[str, str]:
+def assign_split(
+    weights: dict[str, float], stored: Mapping[str, str] | None = None, groups: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Divides the files of each class into train, val and test: 70, 15 and 15 % of the weight, in contiguous blocks.
 
     Why blocks: neighbouring numbers are often overlapping excerpts of one recording, and a random division would
-    test on what was trained on. For the same reason a new file joins its nearest stored neighbour.
+    test on training sounds. For the same reason a new file joins its nearest stored neighbour.
 
     Args:
-        weights: `<class>/<file>` to its weight (seconds of a sound, 1 for a photo).
+        weights: weight of each `<class>/<file>` (seconds of a sound, 1 for a photo).
         stored: an earlier division. Its files keep their part, and a new one gets the part of the stored file before
-            it in natural order (the one after it where there is none before). A class that it lacks is divided anew.
+            it in natural order, or of the one after it if there is none before. A class that it lacks is divided.
+        groups: the group of each file that has one. Files of a group get one part, also those of several classes. In
+            the order of the files a group counts as its first file.
 
-    Returns: `<class>/<file>` to `train`, `val` or `test`, for exactly the files of `weights`, in natural order.
+    Returns:
+        `train`, `val` or `test` for exactly the files of `weights`, in natural order.
 
     Raises:
-        ValueError: where a class would lack one of the parts.
+        ValueError: if a class would lack one of the parts.
     """
+    stored, groups = stored or {}, groups or {}
+    part_of: dict[str, str] = {}
+    for name, part in stored.items():
+        part_of.setdefault(groups.get(name, name), part)
     split: dict[str, str] = {}
     for class_name in sorted({class_of(name) for name in weights}, key=natural_key):
         names = sorted((name for name in weights if class_of(name) == class_name), key=natural_key)
-        old_names = sorted((name for name in stored or {} if class_of(name) == class_name), key=natural_key)
+        old_names = sorted((name for name in stored if class_of(name) == class_name), key=natural_key)
         if old_names:
             old_keys = [natural_key(name) for name in old_names]
-            nearest = [max(bisect_right(old_keys, natural_key(name)) - 1, 0) for name in names]
-            parts = [stored[old_names[place]] for place in nearest]
+            for name in names:
+                nearest = old_names[max(bisect_right(old_keys, natural_key(name)) - 1, 0)]
+                part_of.setdefault(groups.get(name, name), stored[nearest])
         else:
-            parts = _blocks(class_name, [weights[name] for name in names])
+            _assign_blocks(class_name, _weights_of_groups(names, weights, groups), part_of)
+        parts = [stored.get(name) or part_of[groups.get(name, name)] for name in names]
         if missing := [part for part in PARTS if part not in parts]:
             raise ValueError(
                 f"No file of class {class_name!r} is left for {' and '.join(missing)}: the {len(names)} files found"
-                f" were divided earlier, with others that are gone. Put them back, or delete split.json in the cache"
-                " and train anew."
+                " were divided earlier, with others that are gone. Put them back, or delete split.json in the cache"
+                " and train again."
             )
         split |= zip(names, parts, strict=True)
     return split
 
 
-def split_path(root: str, cache_dir: str) -> Path:
-    """Where the division of a root is kept: one file for its sounds and its photos."""
-    return Path(cache_dir) / root_key(root) / "split.json"
-
-
 def decide_split(
-    root: str, cache_dir: str, kind: Kind, weights: dict[str, float], stored: dict[str, str] | None = None
+    root: DataRoot, kind: str, weights: dict[str, float], groups: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """`assign_split` that remembers: what was decided before is read from `split_path`, what is new is written there.
+    """`assign_split` of a kind with memory: an earlier division is read from `split.json`, a new one is written there.
 
-    Files that are absent now stay in the JSON file, so that they find their part again when they come back.
-    With a `stored` split (a checkpoint's) that file is neither read nor written.
+    There is one such file for a root, in its cache. Files that are absent now stay in it, so that they find their part
+    again when they come back. If the root has a stored split, the file is neither read nor written.
+
+    Args:
+        root: data root.
+        kind: folder in the root.
+        weights: weight of each file.
+        groups: the group of each file that has one; None to find them, see `find_groups`.
+
+    Raises:
+        ValueError: as `assign_split` and `find_groups`.
     """
-    if stored:
-        return assign_split(weights, stored)
-    path = split_path(root, cache_dir)
-    splits = json.loads(path.read_text()) if path.exists() else {}
-    stored = splits.get(kind, {})
-    split = assign_split(weights, stored)
-    if not split.items() <= stored.items():
-        splits[kind] = {**stored, **split}
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(splits, indent=1))
+    groups = find_groups(root, kind, weights) if groups is None else groups
+    path = root.cache / "split.json"
+    if stored := split_of_kind(root.stored_split, kind):
+        split = assign_split(weights, stored, groups)
+    else:
+        splits = json.loads(path.read_text()) if path.exists() else {}
+        stored = split_of_kind(splits, kind)
+        split = assign_split(weights, stored, groups)
+        if not split.items() <= stored.items():
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(splits | {kind: {**stored, **split}}, indent=1))
+    parts: dict[str, set[str]] = defaultdict(set)
+    for name, group in groups.items():
+        parts[group].add(split[name])
+    if torn := sorted(group for group, found in parts.items() if len(found) > 1):
+        rank_zero_only(log.warning)(
+            "Files of %d groups of %s/ are in several parts, as an earlier split has them: %s", len(torn), kind, torn
+        )
     return split
 
 
-def _blocks(class_name: str, weights: list[float]) -> list[str]:
-    num_files = len(weights)
-    if num_files < len(PARTS):
+def split_of_kind(split: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """The part of each file of a kind. A checkpoint of version 0.1 holds one kind and does not name it."""
+    is_nested = all(isinstance(parts, Mapping) for parts in split.values())
+    stored = split.get(kind, {}) if is_nested else split
+    return {normal_name(class_of(name)) + name[len(class_of(name)) :]: part for name, part in stored.items()}
+
+
+def _weights_of_groups(names: list[str], weights: dict[str, float], groups: Mapping[str, str]) -> Counter[str]:
+    """The weight of each group and of each single file, in the order of their first files."""
+    found: Counter[str] = Counter()
+    for name in names:
+        found[groups.get(name, name)] += weights[name]
+    return found
+
+
+def _assign_blocks(class_name: str, weights: dict[str, float], part_of: dict[str, str]) -> None:
+    """Adds the parts of those groups to `part_of` that it lacks, so that each part gets its share of all weight."""
+    given: Counter[str] = Counter()
+    for group in weights.keys() & part_of.keys():
+        given[part_of[group]] += weights[group]
+    new = [group for group in weights if group not in part_of]
+    needed = [int(not given[part]) for part in PARTS]
+    if len(new) < sum(needed):
+        shared = f", besides {len(weights) - len(new)} groups shared with other classes" if given else ""
         raise ValueError(
-            f"Class {class_name!r} has {num_files} readable files, expected at least {len(PARTS)}:"
-            f" one each for {', '.join(PARTS)}. Add files."
+            f"Class {class_name!r} has {len(new)} readable files{shared}, expected at least {sum(needed)}: one each for"
+            f" {', '.join(part for part in PARTS if not given[part])}. Files of a group count as one. Add files."
         )
-    total = sum(weights)
-    before = [0.0, *accumulate(weights)]
+    total = sum(weights.values())
+    before = [0.0, *accumulate(weights[group] for group in new)]
 
-    def boundary(fraction: float, first: int, last: int) -> int:
-        return min(range(first, last + 1), key=lambda index: abs(before[index] - fraction * total))
+    def boundary(target: float, first: int, last: int) -> int:
+        return min(range(first, last + 1), key=lambda index: abs(before[index] - target))
 
-    num_train = boundary(TRAIN_FRACTION, 1, num_files - 2)
-    end_of_val = boundary(TRAIN_FRACTION + VAL_FRACTION, num_train + 1, num_files - 1)
-    return ["train"] * num_train + ["val"] * (end_of_val - num_train) + ["test"] * (num_files - end_of_val)
+    num_train = boundary(TRAIN_FRACTION * total - given["train"], needed[0], len(new) - needed[1] - needed[2])
+    end_of_val = boundary(
+        (TRAIN_FRACTION + VAL_FRACTION) * total - given["train"] - given["val"],
+        num_train + needed[1],
+        len(new) - needed[2],
+    )
+    blocks = ["train"] * num_train + ["val"] * (end_of_val - num_train) + ["test"] * (len(new) - end_of_val)
+    part_of |= zip(new, blocks, strict=True)

@@ -8,6 +8,7 @@ import torch
 
 from datamodules import BottomCodesDataModule, TopCodesDataModule
 from datamodules.codes import ShiftedWindows
+from datamodules.files.data_root import DataRoot
 from datamodules.files.decoded_sounds import SoundFile, sound_files
 from datamodules.sounds import Windows
 from networks.codec.codec import Codec
@@ -81,7 +82,7 @@ def test_codes_are_computed_once(root, vqvae, cache_dir, encoded):
 
 def test_they_are_the_codes_of_the_sounds(root, vqvae, cache_dir):
     data = codes(root, vqvae, cache_dir)
-    files = sound_files(str(root), cache_dir, RATE_HZ, data.split)
+    files = sound_files(DataRoot(str(root), cache_dir, stored_split=data.split), RATE_HZ)
     windows = Windows([file for file in files if file.part == "test"], GEOMETRY.window_samples)
     assert len(windows) == len(data.test_set) > 0
     for item, window in zip(data.test_set, windows, strict=True):
@@ -114,8 +115,8 @@ def test_whatever_changes_is_computed_anew(root, vqvae, cache_dir, encoded, tmp_
 
 def test_the_split_is_that_of_the_vqvae(root, vqvae, cache_dir):
     data = codes(root, vqvae, cache_dir)
-    assert data.split == data.vqvae.facts["split"]
-    assert (data.split["cat/cat_0.wav"], data.split["dog/dog_1.wav"]) == ("test", "val")
+    assert data.split["sounds"] == data.vqvae.facts["split"]
+    assert (data.split["sounds"]["cat/cat_0.wav"], data.split["sounds"]["dog/dog_1.wav"]) == ("test", "val")
     facts = data.facts()
     assert facts["classes"] == CLASSES
     assert facts["geometry"] == GEOMETRY.as_dict()

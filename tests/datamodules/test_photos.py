@@ -86,8 +86,8 @@ def test_an_unreadable_photo_is_named_and_left_out(photo_root, cache_dir, caplog
         data.prepare_data()
         data.setup("fit")
     assert len([message for message in caplog.messages if "cat/cat_5.png" in message]) == 1
-    assert "cat/cat_5.png" not in data.split
-    assert len(data.split) == 14
+    assert "cat/cat_5.png" not in data.split["photos"]
+    assert len(data.split["photos"]) == 14
     assert tree(root) == before
 
 
@@ -106,13 +106,15 @@ def test_the_split_of_a_checkpoint_survives_the_loss_of_the_cache_and_new_photos
     data.setup("fit")
     state = data.state_dict()
     for number in range(10, 30):
-        shutil.copy(Path(data.root) / "photos/cat/cat_0.png", Path(data.root) / f"photos/cat/cat_{number}.png")
+        shutil.copy(
+            Path(data.root.path) / "photos/cat/cat_0.png", Path(data.root.path) / f"photos/cat/cat_{number}.png"
+        )
     shutil.rmtree(cache_dir)
-    resumed = module(data.root, cache_dir, num_classes=1)
+    resumed = module(data.root.path, cache_dir, num_classes=1)
     resumed.setup("fit")
-    assert not state["split"].items() <= resumed.split.items()
+    assert not state["split"]["photos"].items() <= resumed.split["photos"].items()
     resumed.load_state_dict(state)
-    assert state["split"].items() <= resumed.split.items()
+    assert state["split"]["photos"].items() <= resumed.split["photos"].items()
     assert len(resumed.train_set) == 7
 
 
@@ -120,7 +122,7 @@ def test_predict_shows_the_test_photos_by_default(photo_root, cache_dir):
     data = module(photo_root(cat=10, dog=10), cache_dir)
     data.setup("predict")
     paths = [path for batch in data.predict_dataloader() for path in batch["path"]]
-    assert {data.split[f"{Path(path).parent.name}/{Path(path).name}"] for path in paths} == {"test"}
+    assert {data.split["photos"][f"{Path(path).parent.name}/{Path(path).name}"] for path in paths} == {"test"}
 
 
 def test_predict_shows_other_photos_without_a_root(photo_root, cache_dir, tmp_path, caplog):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from datamodules import SpectrogramDataModule
+from datamodules.files.data_root import DataRoot
 from datamodules.files.decoded_sounds import SoundFile, sound_files
 from datamodules.files.loading import SampleKey
 from datamodules.sounds import TrainingCrops, Windows
@@ -149,9 +150,9 @@ def test_the_root_is_only_read_and_the_cache_is_read_back(sound_root, cache_dir,
     assert data.classes == ["cat", "dog"]
     parts = [set(data.train_set.files)]
     parts += [{file for file, _ in windows.windows} for windows in (data.val_set, data.test_set)]
-    assert sum(map(len, parts)) == len(data.split) == 7
+    assert sum(map(len, parts)) == len(data.split["sounds"]) == 7
     for files, part in zip(parts, ("train", "val", "test"), strict=True):
-        assert {data.split[file.name] for file in files} == {part}
+        assert {data.split["sounds"][file.name] for file in files} == {part}
         assert {file.label for file in files} == {0, 1}
 
 
@@ -165,14 +166,14 @@ def test_setup_works_in_a_process_that_did_not_prepare(sound_root, cache_dir):
     assert sum(len(batch["label"]) for batch in data.predict_dataloader()) == len(data.test_set)
 
 
-def test_a_sound_that_was_replaced_is_decoded_anew(sound_root, cache_dir):
+def test_a_sound_that_was_replaced_is_decoded_again(sound_root, cache_dir):
     root = sound_root(cat=[1.0, 1.0, 1.0])
-    sound_files(root, cache_dir, RATE_HZ)
+    sound_files(DataRoot(root, cache_dir), RATE_HZ)
     write_sound(root / "sounds/cat/cat_1.wav", np.full(100, 0.25))
-    files = sound_files(root, cache_dir, RATE_HZ)
+    files = sound_files(DataRoot(root, cache_dir), RATE_HZ)
     assert [file.num_samples for file in files] == [RATE_HZ, 100, RATE_HZ]
     assert set(files[1].samples()) == {0.25}
-    assert sound_files(root, cache_dir, RATE_HZ // 2)[0].num_samples == RATE_HZ // 2
+    assert sound_files(DataRoot(root, cache_dir), RATE_HZ // 2)[0].num_samples == RATE_HZ // 2
 
 
 def test_an_unreadable_sound_is_named_and_left_out(sound_root, cache_dir, caplog):
@@ -183,8 +184,8 @@ def test_an_unreadable_sound_is_named_and_left_out(sound_root, cache_dir, caplog
         data.prepare_data()
         data.setup("fit")
     assert len([message for message in caplog.messages if "cat/cat_5.wav" in message]) == 1
-    assert "cat/cat_5.wav" not in data.split
-    assert len(data.split) == 14
+    assert "cat/cat_5.wav" not in data.split["sounds"]
+    assert len(data.split["sounds"]) == 14
     (root / "sounds/cat/cat_6.wav").write_text("no sound either")
     with pytest.raises(ValueError, match="2 of the 12 files of class 'cat'") as error:
         data.setup("fit")

@@ -77,6 +77,15 @@ def test_neighbours_are_joined_from_file_to_file_and_within_a_class(tmp_path):
     assert find_recordings(files) == {"cat/1": "cat/1", "cat/2": "cat/1", "cat/3": "cat/1"}
 
 
+def test_files_of_a_group_are_one_recording_wherever_they_are(tmp_path):
+    groups = {"cat/1": "a", "cat/2": None, "cat/3": "a", "dog/1": "a", "dog/2": "b"}
+    files = []
+    for number, (name, group) in enumerate(groups.items()):
+        np.save(tmp_path / f"{number}.npy", np.random.default_rng(number).normal(size=9_000))
+        files.append(SoundFile(name, int(name > "d"), "test", 9_000, tmp_path / f"{number}.npy", "", group))
+    assert find_recordings(files) == {"cat/1": "cat/1", "cat/3": "cat/1", "dog/1": "cat/1"}
+
+
 def test_of_long_files_the_ends_are_compared(tmp_path, monkeypatch):
     monkeypatch.setattr("datamodules.files.recordings.MOST_SAMPLES", 12_000)
     files = []
@@ -97,3 +106,11 @@ def test_halves_have_about_equal_seconds_and_no_recording_in_common():
     for alone in (files[:1], files[:2]):
         with pytest.raises(ValueError, match="'cat' has too few held-out sounds: 1, expected at least 2"):
             halves(alone, "cat", {"cat/0": "cat/0", "cat/1": "cat/0"})
+
+
+def test_scattered_recordings_are_divided_as_a_whole():
+    files = [SoundFile(f"cat/{number}", 0, "test", 1, Path()) for number in range(6)]
+    recordings = {f"cat/{number}": f"cat/{number % 2}" for number in range(6)}
+    first, second = halves(files, "cat", recordings)
+    assert [file.name for file in first] == ["cat/0", "cat/2", "cat/4"]
+    assert [file.name for file in second] == ["cat/1", "cat/3", "cat/5"]
