@@ -129,8 +129,15 @@ def short_error(message: str) -> str:
 
 
 def _options_of(class_path: str) -> list[str]:
+    """Also those that a class passes on to its base, as `**options`."""
     module, _, name = class_path.rpartition(".")
-    return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    names: dict[str, None] = {}
+    for base in inspect.getmro(getattr(importlib.import_module(module), name)):
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names |= dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self")
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(names)
 
 
 def _did_you_mean(option: str, known: list[str]) -> str:

@@ -162,7 +162,7 @@ def test_a_class_whose_groups_are_all_in_training_is_an_error():
         name: 1.0 for name in groups if name.startswith("cat") or name in ("dog/1.wav", "dog/2.wav", "dog/3.wav")
     }
     with pytest.raises(
-        ValueError, match="'dog' has 0 readable files, besides 3 groups shared .* at least 2: .* val, test"
+        ValueError, match=r"'dog' has 0 readable files, besides 3 groups shared .* at least 2: .* val, test"
     ):
         assign_split(weights, groups=groups)
 
@@ -170,7 +170,7 @@ def test_a_class_whose_groups_are_all_in_training_is_an_error():
 def test_too_few_groups_are_an_error():
     weights = sounds("cat", 20)
     with pytest.raises(
-        ValueError, match="'cat' has 2 readable files, expected at least 3.*Files of a group count as one"
+        ValueError, match=r"'cat' has 2 readable files, expected at least 3.*Files of a group count as one"
     ):
         assign_split(weights, groups={name: str(number % 2) for number, name in enumerate(weights)})
 
