@@ -1,5 +1,6 @@
 """The videos and photos that are to be given a sound, and the data on which that is evaluated."""
 
+import codecs
 import hashlib
 import os
 import re
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -20,8 +22,10 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from datamodules.evaluation import EvaluationDataModule
 from datamodules.files.data_root import natural_key
 from datamodules.photos import evaluation_transform
-from media.video.photo_files import PHOTO_SUFFIXES, read_photo
-from media.video.video_files import VIDEO_SUFFIXES, probe_video, read_frames
+from media.soundtrack.containers import plan_output
+from media.video.photo_files import PHOTO_SUFFIXES, is_photo, read_photo
+from media.video.video_files import VIDEO_SUFFIXES, UnreadableVideo, probe_video, read_frames
+from pipelines.outputs import in_one_line
 
 MAX_STEM_BYTES = 120  # a file's name has 255 at most, and outputs and their temporary files are called longer
 say = rank_zero_only(print)
@@ -103,8 +107,10 @@ class Clips(Dataset):
             if (reason := self.ask_first(path, name)) is not None:
                 return UnreadableClip(path, name, reason)
             return Clip(path, name, _duration_s(path), self.frames_per_second)
-        except (ValueError, OSError) as error:
-            return UnreadableClip(path, name, str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # PyAV and Pillow raise nearly anything on a damaged file
+            return UnreadableClip(path, name, in_one_line(error))
 
 
 class VideoDataModule(EvaluationDataModule):
@@ -174,50 +180,39 @@ class _Share(DistributedSampler):
 def output_names(paths: list[Path]) -> list[str]:
     """A name for the outputs of each input, by which it is known and which is that of no other, nor of its variants.
 
-    It is the stem (`clip`) where that is enough, else with the suffix (`clip_mov`), else with the folder (`cats_clip`),
-    else with both, else with a number that stands for the whole path. Upper and lower case count as the same, as they
-    do for the file systems of Windows and macOS. Variants are called `clip_v2`, so that a file of this name becomes
-    `clip_v2_mov` where there is a `clip`.
+    It is the stem (`clip`), with a short hash of the path (`clip_0f3a91c2d4`) if that alone is not enough. Upper and
+    lower case, and composed and decomposed letters, count as the same, as they do for Windows and macOS. Variants are
+    called `clip_v2`, so that a file of this name gets a hash if there is a `clip`.
     """
-    names: dict[int, str] = {}
-    taken: set[str] = set()
-    for level in range(5):
-        proposed = {index: _names(path)[level] for index, path in enumerate(paths) if index not in names}
-        counts = Counter(name.casefold() for name in proposed.values())
-        first_variants = taken | {_first_variant(name) for name in taken}
-        for index, proposal in proposed.items():
-            name = proposal.casefold()
-            first = _first_variant(name)
-            is_variant = first != name and (first in counts or first in taken)
-            if counts[name] == 1 and name not in first_variants and not is_variant:
-                names[index] = proposal
-        taken = {name.casefold() for name in names.values()}
-    return [names[index] for index in range(len(paths))]
+    paths = [Path(os.path.abspath(path)) for path in paths]
+    hashed = [f"{_cut(path.stem)}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:10]}" for path in paths]
+    stems = [normalize("NFC", path.stem).casefold() for path in paths]
+    counts = Counter(stems + [name.casefold() for name in hashed])
+
+    def is_enough(stem: str) -> bool:
+        first = re.sub(r"_v\d+$", "", stem)
+        return counts[stem] == 1 and (first == stem or first not in counts)
+
+    return [
+        path.stem if is_enough(stem) and path.stem == _cut(path.stem) else name
+        for path, stem, name in zip(paths, stems, hashed, strict=True)
+    ]
 
 
-def _names(path: Path) -> list[str]:
-    path = Path(os.path.abspath(path))
-    number = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
-    stem, kind, folder = path.stem, path.suffix[1:], _cut(path.parent.name, MAX_STEM_BYTES // 3)
-    if stem != (short := _cut(stem, MAX_STEM_BYTES)):
-        stem = f"{short}_{number}"
-    return [stem, f"{stem}_{kind}", f"{folder}_{stem}", f"{folder}_{stem}_{kind}", f"{stem}_{number}"]
-
-
-def _cut(name: str, max_bytes: int) -> str:
-    return os.fsencode(name)[:max_bytes].decode("utf-8", "ignore")  # bytes that are no text are left out
-
-
-def _first_variant(name: str) -> str:
-    return re.sub(r"_v\d+$", "", name)
+def _cut(stem: str) -> str:
+    return os.fsencode(stem)[:MAX_STEM_BYTES].decode("utf-8", "ignore")  # bytes that are no text are left out
 
 
 def _listed(path: Path) -> list[Path]:
     if path.suffix.lower() != ".txt" or not path.is_file():
         return [path]
-    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
+    content = path.read_bytes()
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # so PowerShell 5.1 writes
+    lines = content.decode("utf-16" if is_utf16 else "utf-8-sig", "surrogateescape").split("\n")
     if not (names := [line.strip() for line in lines if line.strip()]):
         raise ValueError(f"{path} is empty, expected one path a line.")
+    if any("\0" in name for name in names):
+        raise ValueError(f"{path} is no text, expected one path a line, in UTF-8 or UTF-16.")
     return [Path(name) for name in names]
 
 
@@ -237,4 +232,12 @@ def _what_is_missing(path: Path) -> str:
 def _duration_s(path: Path) -> float | None:
     if not path.is_file():
         raise FileNotFoundError(_what_is_missing(path))
-    return None if path.suffix.lower() in PHOTO_SUFFIXES - {".gif"} else probe_video(path).duration_s
+    if is_photo(path):
+        return None
+    try:
+        plan_output(path)
+        return probe_video(path).duration_s
+    except UnreadableVideo:
+        if path.suffix.lower() in PHOTO_SUFFIXES - {".gif"}:  # a damaged one, as is reported when it is read
+            return None
+        raise

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import av
 import soundfile
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
@@ -16,7 +15,8 @@ from metrics import Embedding, MelStatistics
 from networks import Sampling
 from pipelines.evaluation.figures import Evaluation, Tagger
 from pipelines.evaluation.models import FittedModel
-from pipelines.outputs import FailedPrediction
+from pipelines.input_records import FULL_MEMORY
+from pipelines.outputs import FailedPrediction, in_one_line
 from pipelines.perception import Clip, Sight, look
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
@@ -165,8 +165,10 @@ class VideoToAudio(LightningModule):
             return [FailedPrediction(clip.path, clip.name, clip.reason)]
         try:
             return [self.make_sound(clip)]
-        except (OSError, ValueError, soundfile.SoundFileError, av.FFmpegError) as error:
-            return [FailedPrediction(clip.path, clip.name, " ".join(str(error).split()))]
+        except FULL_MEMORY:
+            raise
+        except Exception as error:  # decoders may fail in any way, and the other inputs are to be done
+            return [FailedPrediction(clip.path, clip.name, in_one_line(error))]
 
     def test_step(self, job: Any, batch_idx: int) -> None:
         """Works on one job of the evaluation."""

@@ -5,21 +5,22 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import av
-import soundfile
+import torch
 from filelock import FileLock, Timeout
 
 from media.files import atomic_path
-from media.soundtrack.mux import CONTAINERS
+from media.soundtrack.containers import CONTAINERS
+from pipelines.outputs import in_one_line
 from runtime.resuming import changes
 
-SAVING_ERRORS = (ValueError, OSError, av.FFmpegError, soundfile.SoundFileError)  # a full memory ends the whole call
+FULL_MEMORY = (MemoryError, torch.OutOfMemoryError)  # it would be full for the next inputs as well
 
 
 class InputPrediction(Protocol):
@@ -63,10 +64,12 @@ class InputRecords:
             The reason for skipping it, or None.
 
         Raises:
-            ValueError: if outputs must not be put in its folder, or would replace files that were not made from it.
+            ValueError: if outputs cannot or must not be put in the folder, or would replace files that were not made
+                from it.
         """
         if self._is_done(path):
             return self._skip(path, "done before")
+        self._check_folder()
         lock = FileLock(self._file(path, ".lock"), thread_local=False)
         try:
             lock.acquire(timeout=0)
@@ -100,13 +103,13 @@ class InputRecords:
             remarks = [row["remark"] for row in rows if row.get("remark")]
             record |= {"status": "done", "outputs": [row["output"] for row in rows], "reason": "; ".join(remarks)}
             record["scenes"] = str(rows[0].get("scenes", ""))
-        except SAVING_ERRORS as error:
-            record["reason"] = _in_one_line(error)
+        except (ValueError, OSError) as error:
+            record["reason"] = in_one_line(error)
         record["seconds"] = round(time.monotonic() - started_s, 2)
         try:
             self._write(path, record, files)
         except OSError as error:
-            record |= {"status": "failed", "reason": _in_one_line(error)}
+            record |= {"status": "failed", "reason": in_one_line(error)}
         self.release(path)
         return self._row(path, record)
 
@@ -159,6 +162,15 @@ class InputRecords:
             and all([_size(self.output_dir / file)] == record.get("sizes", {}).get(file) for file in record["files"])
         )
 
+    def _check_folder(self) -> None:
+        try:
+            with tempfile.TemporaryFile(dir=self.output_dir):
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"{self.output_dir} cannot be written to ({error.strerror}); give another --predictions.output_dir."
+            ) from error
+
     def _check_place(self, path: Path, files: list[str]) -> list[str]:
         """Finds those of these files that exist and were not made from this input. Raises ValueError if they must not
         be replaced."""
@@ -183,7 +195,7 @@ class InputRecords:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
-            rows = [prediction.save(partial) for prediction in predictions]
+            rows = [_saved(prediction, partial) for prediction in predictions]
             if failed := [row for row in rows if row.get("status") == "failed"]:
                 raise ValueError(failed[0]["reason"])
             rows = [row | {"output": Path(row["output"]).relative_to(partial).as_posix()} for row in rows]
@@ -217,6 +229,15 @@ class InputRecords:
         return row | {"seconds": record["seconds"], "reason": record["reason"]}
 
 
+def _saved(prediction: InputPrediction, folder: Path) -> dict[str, Any]:
+    try:
+        return prediction.save(folder)
+    except (ValueError, OSError, *FULL_MEMORY):
+        raise
+    except Exception as error:  # decoders may fail in any way, and the other inputs are to be done
+        raise ValueError(in_one_line(error)) from error
+
+
 def _version(path: Path) -> dict[str, int]:
     try:
         status = path.stat()
@@ -236,7 +257,3 @@ def _write_json(path: Path, record: dict[str, Any]) -> None:
 
 def _files_of(record: dict[str, Any]) -> set[str]:
     return {*record.get("files", []), *record.get("earlier_files", [])}
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

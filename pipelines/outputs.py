@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from av import FFmpegError
+from soundfile import SoundFileError
 from torch import Tensor
 
 from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from media.sound.sound_files import write_wav
+
+FORESEEN = (ValueError, OSError, FFmpegError, SoundFileError)  # their messages say which fault a file has
 
 
 class Prediction(Protocol):
@@ -69,6 +73,12 @@ class LabelPrediction:
         """Writes nothing of its own: the summary table holds it all."""
         best = max(self.probabilities, key=self.probabilities.__getitem__)
         return {"photo": self.path, "class": best} | {name: f"{p:.4f}" for name, p in self.probabilities.items()}
+
+
+def in_one_line(error: Exception) -> str:
+    """Why an input failed; an error that nobody foresaw is named by its kind, too."""
+    text = str(error) if isinstance(error, FORESEEN) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
 
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field

@@ -14,10 +14,12 @@ from media.pictures import draw_film, write_png
 from media.report import Report, ReportVariant, write_report
 from media.sound.geometry import Geometry
 from media.sound.spectrogram import spectrogram_of_file
+from media.soundtrack.containers import plan_output
 from media.soundtrack.mixing import Levels, Mix, Mixing
-from media.soundtrack.mux import mux_sound, output_suffix
+from media.soundtrack.mux import mux_sound
 from media.soundtrack.streams import write_sound, write_stem
-from media.video.animation import encode_picture
+from media.video.encoding import encode_picture
+from media.video.photo_files import num_pictures
 from media.video.video_files import VideoInfo, probe_video
 from pipelines.perception import Sight
 
@@ -74,25 +76,24 @@ class VideoPrediction:
     seconds: dict[str, float]
     folder: TemporaryFolder
 
-    def __post_init__(self) -> None:
-        self._picture = self.path
-
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes for each variant the video with its new sound (of a photo a WAV file), its stem where one is wished
-        and a picture of it, and one report for all. The video's packets are copied; only a GIF is encoded anew.
+        """Writes for each variant the video with its new sound (of a photo a WAV file), its stem if one is wished
+        and a picture of it, and one report for all. The video's packets are copied; if that cannot be, its picture is
+        encoded again, and the remark tells why.
 
         Raises:
-            OSError, ValueError: where an output cannot be written.
+            OSError, ValueError: if an output cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        if self.path.suffix.lower() == ".gif":
-            self._picture = self.folder.path / "picture.mp4"
-            encode_picture(self.path, self._picture)
+        suffix, reason = (".wav", "") if self.is_photo else plan_output(self.path)
+        picture = self.folder.path / "picture.mp4" if reason else self.path
+        if reason:
+            encode_picture(self.path, picture)
         shown: list[ReportVariant] = []
         loudness: dict[str, str] = {}
-        for output, variant in zip(self.outputs(folder), self.variants, strict=True):
+        for output, variant in zip(self._outputs(folder, suffix), self.variants, strict=True):
             with timed(self.seconds, "mix and write"):
-                levels = self._write_sound(variant, output)
+                levels = self._write_sound(variant, picture, output)
             if self.mixing.stem != "none":
                 stem = output.with_name(f"{output.stem}_stem.{self.mixing.stem}")
                 write_stem(variant.stem, stem, comment=f"seed={variant.seed}")
@@ -118,28 +119,34 @@ class VideoPrediction:
         write_report(self._report(shown, loudness, info), report)
         return {
             "output": str(folder / shown[0].output),
-            "remark": f"{info.missing_s:.1f} s are missing at the end of it" if info and info.missing_s else "",
+            "remark": "; ".join(self._remarks(info, reason)),
             "report": str(report),
             "scenes": ", ".join(f"{start:.1f}-{end:.1f} s {label}" for start, end, label in self.scenes),
         }
 
-    def outputs(self, folder: Path) -> list[Path]:
-        """Where the variants are written."""
-        suffix = ".wav" if self.is_photo else output_suffix(self._picture)
+    def _outputs(self, folder: Path, suffix: str) -> list[Path]:
         return [
             folder / f"{self.name}{f'_v{number}' if number > 1 else ''}{suffix}"
             for number in range(1, len(self.variants) + 1)
         ]
 
-    def _write_sound(self, variant: VariantSound, output: Path) -> Levels:
+    def _remarks(self, info: VideoInfo | None, reason: str) -> list[str]:
+        remarks = [f"encoded again, as it {reason}"] if reason else []
+        if info and info.missing_s:
+            remarks.append(f"{info.missing_s:.1f} s are missing at the end of it")
+        if self.is_photo and (number := num_pictures(self.path)) > 1:
+            remarks.append(f"the first of its {number} pictures is used")
+        return remarks
+
+    def _write_sound(self, variant: VariantSound, picture: Path, output: Path) -> Levels:
         rate = self.mixing.sample_rate_hz
         if self.is_photo:
             mix = Mix(variant.stem, self.mixing, self.duration_s)
             write_sound(output, mix.blocks(), rate, comment=f"seed={variant.seed}")
         else:
-            mix = Mix(variant.stem, self.mixing, self.duration_s, self._picture, output)
+            mix = Mix(variant.stem, self.mixing, self.duration_s, self.path, output)
             tags = {"comment": f"seed={variant.seed}"}
-            mux_sound(self._picture, mix.blocks(), rate, output, tags, self.mixing.bit_rate)
+            mux_sound(picture, mix.blocks(), rate, output, tags, self.mixing.bit_rate)
         return mix.levels
 
     def _report(self, variants: list[ReportVariant], loudness: dict[str, str], info: VideoInfo | None) -> Report:

@@ -13,38 +13,16 @@ import numpy as np
 from media.files import atomic_path
 from media.sound.frames import as_frames
 from media.sound.sound_files import check_waveform, resample
+from media.soundtrack.containers import CONTAINERS, find_obstacle, is_after_the_end, output_suffix, own_pixel_shape
 from media.soundtrack.streams import check_block
-from media.video.video_files import UnreadableVideo, VideoInfo, opened_video, packet_time, packets, probe_video
+from media.video.video_files import VideoInfo, opened_video, packet_time, packets, probe_video
 
 SOUND_RATE_HZ = 48_000  # the one rate that both AAC and Opus take
 SOUND_BIT_RATE = 128_000
 # What FFmpeg itself advises above 64 kbit/s. The tools that stand in for a waveform make it peak higher than it was.
 ENCODER_OPTIONS = {"aac": {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "aac_tns": "0"}, "libopus": {}}
 MAX_SILENCE_SAMPLES = 48_000  # in one block
-LATEST_START_S = 60.0  # a first frame that appears later is moved to time 0
 LONGEST_EXCESS_S = 0.02  # by which a sound may outlast its picture
-CONTAINERS = {  # suffix: FFmpeg's muxer, the sound's encoder
-    ".mp4": ("mp4", "aac"),
-    ".mov": ("mov", "aac"),
-    ".mkv": ("matroska", "aac"),
-    ".webm": ("webm", "libopus"),
-}
-
-
-def output_suffix(video: Path) -> str:
-    """The suffix under which `mux_sound` can write this video: its own where possible, else .mp4, else .mkv.
-
-    Raises:
-        FileNotFoundError: where there is no such file.
-        UnreadableVideo: where the file is no video.
-    """
-    video = Path(video)
-    with opened_video(video) as (_, picture):
-        for suffix in (video.suffix.lower(), ".mp4", ".mkv"):
-            if suffix in CONTAINERS and _carries(suffix, picture):
-                return suffix
-        codec = picture.codec_context.name
-    raise UnreadableVideo(f"{video} holds a {codec} picture, that no video file carries with sound; make it an .mp4.")
 
 
 def mux_sound(
@@ -55,31 +33,31 @@ def mux_sound(
     metadata: dict[str, str] | None = None,
     bit_rate: int = SOUND_BIT_RATE,
 ) -> None:
-    """Writes the video again with another sound: the picture is copied bit for bit, never encoded anew.
+    """Writes the video again with another sound: the picture is copied bit for bit, and not encoded again.
 
-    The picture keeps its packets, their times, its rotation and its time base (MPEG streams, whose clock starts
-    anywhere, and what starts after more than a minute are moved to time 0). The old sound is dropped. The new one
-    starts with the first frame and is AAC, in .webm Opus. It is as long as it was given; but AAC comes in frames of
-    1024 samples, and decoders may give all of the last one, so that up to 20 ms of silence are heard after it. Where
-    that would be more, as up to 64 samples at 48 kHz begin a frame, these are left out. The output appears complete or
-    not at all.
+    The picture keeps its packets, their times, its orientation, the shape of its pixels and its time base (MPEG
+    streams, whose clock starts anywhere, and videos that start after more than a minute are moved to time 0). Packets
+    after the end that an edit list sets are left out. The old sound is dropped. The new one starts with the first frame
+    and is AAC, in .webm Opus. It is as long as it was given. But AAC comes in frames of 1024 samples, and decoders may
+    give all of the last one, so that up to 20 ms of silence are heard after it. If that would be more, as up to 64
+    samples at 48 kHz start a frame, these are left out. The output appears complete or not at all.
 
     Args:
         video: the video whose picture is copied; it is only read.
         sound: in [-1, 1]; an array (num_samples,), which is resampled to 48 kHz, or blocks (channels, num_samples) of a
             longer sound, all with one channel or with two, which are read one at a time.
         sample_rate_hz: of the sound; of blocks one that AAC knows. Opus is always written at 48 kHz.
-        output: the file to write or to replace, with a suffix as `output_suffix` gives it.
+        output: the file to write or to replace, with a suffix as `output_suffix` returns it.
         metadata: tags to add to those of the video, such as {"comment": …}; the common ones are title, artist,
             comment, description, genre, date and copyright.
         bit_rate: of the sound, in bits a second.
 
     Raises:
-        FileNotFoundError: where there is no such video.
-        UnreadableVideo: where the video is none, or is damaged.
-        ValueError: where the sound is refused by `check_waveform`, where the output is the video itself, where its
-            suffix does not fit, or where its format cannot keep one of the tags.
-        OSError: where the output cannot be written, as when the disk is full.
+        FileNotFoundError: if there is no such video.
+        UnreadableVideo: if the video is none, is damaged, or its picture cannot be copied, see `plan_output`.
+        ValueError: if the sound is refused by `check_waveform`, if the output is the video itself, if its suffix does
+            not fit, or if its format cannot keep one of the tags.
+        OSError: if the output cannot be written, as when the disk is full.
     """
     video, output = Path(video), Path(output)
     if isinstance(sound, np.ndarray):
@@ -93,18 +71,9 @@ def mux_sound(
     if output.exists() and os.path.samefile(video, output):
         raise ValueError(f"{output} is the video itself, expected another file to write to.")
     suffix = output.suffix.lower()
+    if obstacle := find_obstacle(video, suffix):
+        raise ValueError(f"{output} cannot be written: {video} {obstacle}; use the suffix {output_suffix(video)}.")
     with opened_video(video) as (container, picture):
-        if suffix not in CONTAINERS or not _carries(suffix, picture):
-            raise ValueError(
-                f"{output} cannot be written: a {suffix or 'file without suffix'} does not carry the video's "
-                f"{picture.codec_context.name} picture with a new sound; use the suffix {output_suffix(video)}."
-            )
-        if (
-            container.format.name == "avi"
-            and picture.codec_context.name == "h264"
-            and picture.codec_context.has_b_frames
-        ):
-            raise UnreadableVideo(f"{video} does not say when its B-frames are shown; convert it to .mp4 first.")
         try:
             with atomic_path(output) as temporary:
                 _write(temporary, container, picture, info, iter(sound), sample_rate_hz, bit_rate, metadata or {})
@@ -116,13 +85,12 @@ def mux_sound(
 def coded(
     video: Path, blocks: Iterable[np.ndarray], sample_rate_hz: int, output: Path, bit_rate: int = SOUND_BIT_RATE
 ) -> Iterator[np.ndarray]:
-    """What is heard of blocks (channels, samples) once `mux_sound` has written them; nothing is written here.
+    """Encodes blocks (channels, samples) as `mux_sound` does and decodes them: the sound that will be heard.
 
-    The peaks of an encoded sound are not those of what went in.
+    Nothing is written. The peaks of an encoded sound are not those of the blocks.
     """
     encoder = CONTAINERS[Path(output).suffix.lower()][1]
-    with opened_video(Path(video)) as (container, _):
-        lead_samples = _lead_samples(container, probe_video(video), sample_rate_hz)
+    lead_samples = _lead_samples(probe_video(video), sample_rate_hz)
     sound, decoder, num_unheard = None, None, None
     for frame in chain(as_frames(_late(blocks, lead_samples), sample_rate_hz), [None]):
         if sound is None:
@@ -162,8 +130,8 @@ def _write(
     first = next(blocks, None)
     if first is None:
         raise ValueError(f"The sound for {info.path} has no block, expected at least one.")
-    blocks = _late(chain([first], blocks), _lead_samples(container, info, sample_rate_hz))
-    shift_ticks = 0 if _has_time_zero(container, info) else round(info.start_s / picture.time_base)
+    blocks = _late(chain([first], blocks), _lead_samples(info, sample_rate_hz))
+    shift_ticks = 0 if info.is_timed_from_zero else round(info.start_s / picture.time_base)
     usual_ticks = round(1 / (info.frames_per_second * picture.time_base))
     muxer, encoder = CONTAINERS[path.suffix.lower()]
     # Edit lists in the picture's own time base keep its times exact.
@@ -172,6 +140,8 @@ def _write(
         written.metadata.update(container.metadata | metadata)
         picture_copy = written.add_stream_from_template(picture, opaque=True)
         picture_copy.time_base = picture.time_base
+        if (shape := own_pixel_shape(picture)) is not None:
+            picture_copy.codec_context.sample_aspect_ratio = shape
         picture_copy.metadata.update(picture.metadata)
         sound = written.add_stream(encoder)
         _configure(sound.codec_context, sample_rate_hz, "mono" if len(first) == 1 else "stereo", bit_rate)
@@ -185,11 +155,6 @@ def _write(
         raise ValueError(f"A {path.suffix} file cannot keep the tags {lost}; use common ones such as comment.")
 
 
-def _carries(suffix: str, picture: av.VideoStream) -> bool:
-    with av.open(os.devnull, "w", format=CONTAINERS[suffix][0]) as container:
-        return picture.codec_context.name in container.supported_codecs
-
-
 def _copied(
     container: av.container.InputContainer,
     picture: av.VideoStream,
@@ -198,7 +163,7 @@ def _copied(
     usual_ticks: int,
 ) -> Iterator[av.Packet]:
     for packet in packets(container, picture):
-        if packet.size and packet_time(packet) is not None:
+        if packet.size and packet_time(packet) is not None and not is_after_the_end(packet):
             packet.stream = copy
             packet.pts = None if packet.pts is None else packet.pts - shift_ticks
             packet.dts = None if packet.dts is None else packet.dts - shift_ticks
@@ -206,14 +171,9 @@ def _copied(
             yield packet
 
 
-def _has_time_zero(container: av.container.InputContainer, info: VideoInfo) -> bool:
-    """Not so MPEG streams, nor pieces of a live broadcast, whose clock began with the broadcast or in 1970."""
-    return container.format.name not in ("mpegts", "mpeg") and abs(info.start_s) <= LATEST_START_S
-
-
-def _lead_samples(container: av.container.InputContainer, info: VideoInfo, sample_rate_hz: int) -> int:
-    """Before a late first frame goes silence: an edit list can name a late start or the encoder's delay, not both."""
-    return max(0, round(info.start_s * sample_rate_hz)) if _has_time_zero(container, info) else 0
+def _lead_samples(info: VideoInfo, sample_rate_hz: int) -> int:
+    """Silence before a late first frame: an edit list can name a late start or the encoder's delay, not both."""
+    return max(0, round(info.start_s * sample_rate_hz)) if info.is_timed_from_zero else 0
 
 
 def _late(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
@@ -232,7 +192,7 @@ def _encoded(sound: av.AudioStream, blocks: Iterable[np.ndarray], sample_rate_hz
 
 
 def _trimmed(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """The blocks, without the last few samples where these would make a frame of nearly nothing but padding."""
+    """The blocks, without the last few samples if these would make a frame of nearly nothing but padding."""
     num_samples, num_channels = 0, None
     for block, following in pairwise(chain(blocks, [None])):
         num_channels = num_channels or len(block)

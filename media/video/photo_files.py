@@ -1,16 +1,50 @@
-"""Photos as arrays."""
+"""Photos as arrays; a file is a photo by its content, whatever its name says."""
 
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-PHOTO_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+with suppress(ImportError):  # the photos of many phones; Pillow alone reads AVIF, but no HEIC
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+
+PHOTO_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+PHOTO_FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+MOVING_FORMATS = ("AVIF", "GIF", "PNG")  # whose animations FFmpeg reads
+HEIC_HEAD = re.compile(rb"....ftyp(hei[cmsx]|mif1)", re.DOTALL)
+PHOTO_HEAD = re.compile(rb"\xff\xd8\xff|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|....ftyp(avif|hei[cmsx]|mif1)", re.DOTALL)
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # bytes; programs store their settings in photos
 
 
 class UnreadablePhoto(ValueError):
     """A file that should be a photo is not; the message names the file and the reason."""
+
+
+def is_photo(path: Path) -> bool:
+    """Whether a file holds a picture that stands still, readable or not; an animation that FFmpeg reads moves."""
+    try:
+        with _opened(path, PHOTO_FORMATS) as image:
+            return not (image.format in MOVING_FORMATS and getattr(image, "is_animated", False))
+    except Exception:  # on a damaged file Pillow raises nearly anything: OSError, SyntaxError, struct.error …
+        return PHOTO_HEAD.match(_head(path)) is not None
+
+
+def num_pictures(path: Path) -> int:
+    """The number of pictures, or pages, of which `read_photo` reads the first; 1 if nobody knows.
+
+    A JPEG's preview does not count.
+    """
+    with suppress(Exception), _opened(path) as image:
+        return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    return 1
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -20,24 +54,42 @@ def read_photo(path: Path) -> np.ndarray:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        FileNotFoundError: where there is no such file.
-        UnreadablePhoto: where Pillow cannot read it, or it has more than 179 million pixels, Pillow's limit.
+        FileNotFoundError: if there is no such file.
+        UnreadablePhoto: if Pillow cannot read it, or it has more than 179 million pixels, Pillow's limit.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; expected a photo.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd tags, and reads them well
-            with Image.open(path) as image:
-                return np.array(_rgb_image(ImageOps.exif_transpose(image)))
-    except Exception as error:  # on a damaged file Pillow raises nearly anything: OSError, SyntaxError, struct.error …
-        raise UnreadablePhoto(f"{path} is not a readable photo: {error}") from error
+        with _opened(path) as image:
+            return np.array(_rgb_image(ImageOps.exif_transpose(image)))
+    except Exception as error:
+        is_unknown_heic = isinstance(error, UnidentifiedImageError) and HEIC_HEAD.match(_head(path))
+        reason = "to read HEIC, run: pip install pillow-heif" if is_unknown_heic else error
+        raise UnreadablePhoto(f"{path} is not a readable photo: {reason}") from error
+
+
+@contextmanager
+def _opened(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+    Image.init()  # else Pillow does not know yet which formats it knows
+    known = formats and [name for name in formats if name in Image.OPEN]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd tags, and reads them well
+        with Image.open(path, formats=known) as image:
+            yield image
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(12)
 
 
 def _rgb_image(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to 8
-        return Image.fromarray((np.array(image) / 257).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F" or image.mode.startswith("I"):  # Pillow would clip these to 8 bits
+        grey = np.nan_to_num(np.array(image, np.float64), posinf=0, neginf=0)
+        scales = (1, 255, 65_535) if image.mode == "F" else (65_535,)
+        white = next((scale for scale in scales if grey.max() <= scale), grey.max())
+        return Image.fromarray((grey / white * 255).round().clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

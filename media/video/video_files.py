@@ -12,12 +12,15 @@ from pathlib import Path
 import av
 import numpy as np
 
+from media.video.clock import on_one_clock
+
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm"}
     | {".wmv"}
 )
 MAX_PIXELS = 2**26  # of a video's picture: twice those of 8K
 MAX_DURATION_S = 24 * 3600.0
+LATEST_START_S = 60.0  # a first frame that appears later is moved to time 0
 NO_FRAME = f"{{path}} has no frame that can be decoded, has a time, and has at most {MAX_PIXELS} pixels."
 
 
@@ -27,7 +30,7 @@ class UnreadableVideo(ValueError):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video is, as a viewer sees it; measured on its packets, for headers may lack it or be wrong.
+    """Facts of a video, as a viewer sees it; measured on its packets, for headers may lack them or be wrong.
 
     Args:
         path: the file.
@@ -39,7 +42,10 @@ class VideoInfo:
         frames_per_second: the mean rate; the frames need not be evenly spaced.
         has_sound: whether there is a sound track, silent or not.
         missing_s: by how much all tracks end before the end that the header promises, as after a download that broke
-            off; 0 where that is less than half a second, or where the header promises nothing.
+            off; 0 if that is less than half a second, or if the header promises nothing.
+        is_mirrored: whether the file asks its viewer to swap left and right, before the turn.
+        is_timed_from_zero: whether the file's clock started with it; not so of MPEG streams and of pieces of a live
+            broadcast, whose clock started with the broadcast or in 1970.
     """
 
     path: Path
@@ -51,16 +57,18 @@ class VideoInfo:
     frames_per_second: float
     has_sound: bool
     missing_s: float = 0.0
+    is_mirrored: bool = False
+    is_timed_from_zero: bool = True
 
 
 def probe_video(path: Path) -> VideoInfo:
     """Measures a video by reading its packets, in constant memory, and decoding only the first frame.
 
-    A file that breaks off is a video that ends there; `missing_s` tells of it.
+    A file that breaks off is a video that ends there; `missing_s` reports it.
 
     Raises:
-        FileNotFoundError: where there is no such file.
-        UnreadableVideo: where the file is no video, not one frame of it can be decoded, its pictures have more than
+        FileNotFoundError: if there is no such file.
+        UnreadableVideo: if the file is no video, not one frame of it can be decoded, its pictures have more than
             MAX_PIXELS, or it is longer than MAX_DURATION_S, as one with a damaged clock may seem to be.
     """
     path = Path(path)
@@ -79,6 +87,7 @@ def probe_video(path: Path) -> VideoInfo:
         first_frame = first_frame or next(iter(_decoded(stream, None) or ()), None)
         has_sound = bool(container.streams.audio)
         nominal_rate = stream.average_rate
+        format_name = container.format.name
     if first_frame is None or not num_packets:
         raise UnreadableVideo(NO_FRAME.format(path=path))
     (start, _), (last_start, last_duration) = first, last
@@ -89,7 +98,7 @@ def probe_video(path: Path) -> VideoInfo:
     if duration > MAX_DURATION_S:
         hours = f"{float(duration) / 3600:.1f}"
         raise UnreadableVideo(f"{path} is {hours} hours long; expected at most {MAX_DURATION_S / 3600:.0f}, cut it.")
-    rotation_deg = _clockwise_rotation_deg(first_frame)
+    rotation_deg, is_mirrored = _orientation(first_frame)
     width, height = first_frame.width, first_frame.height
     missing = promised_end - end
     return VideoInfo(
@@ -102,6 +111,8 @@ def probe_video(path: Path) -> VideoInfo:
         frames_per_second=float(num_packets / duration),
         has_sound=has_sound,
         missing_s=float(missing) if missing >= 0.5 else 0.0,
+        is_mirrored=is_mirrored,
+        is_timed_from_zero=format_name not in ("mpegts", "mpeg") and abs(start) <= LATEST_START_S,
     )
 
 
@@ -111,7 +122,7 @@ def read_frames(
     """Samples a video on a regular grid of times, however unevenly its own frames are spaced.
 
     A grid time shows the frame that a viewer would see then: the last one that appeared. Damage is shown as players
-    show it: in place of a frame that cannot be decoded the one before it stays (at the beginning, the one after it).
+    show it: in place of a frame that cannot be decoded the one before it stays (at the start, the one after it).
     Two frames at most are held in memory, so that a video may be of any length. A frame that stays for several grid
     times is the same array.
 
@@ -122,28 +133,26 @@ def read_frames(
 
     Yields:
         (time_s, frame) for time_s = 0, 1 / frames_per_second, … < duration_s; the video's first frame is at time 0.
-        A frame is uint8 (height, width, 3), RGB, turned upright; all have the first one's size, even where the video
+        A frame is uint8 (height, width, 3), RGB, turned upright; all have the first one's size, even if the video
         changes its own.
 
     Raises:
-        FileNotFoundError: where there is no such file.
-        UnreadableVideo: where `probe_video` refuses the file, or more than half of it cannot be decoded.
-        ValueError: where `frames_per_second` is not positive.
+        FileNotFoundError: if there is no such file.
+        UnreadableVideo: if `probe_video` refuses the file, or more than half of it cannot be decoded.
+        ValueError: if `frames_per_second` is not positive.
     """
     if not frames_per_second > 0:
         raise ValueError(f"frames_per_second is {frames_per_second}, expected a positive number.")
     info = probe_video(path)
     num_yielded = 0
     with opened_video(info.path) as (container, stream):
-        stream.thread_type = "AUTO"
         start_ticks = round(info.start_s / stream.time_base)
-        timed = (frame for frame in _all_frames(info.path, container, stream) if frame.pts is not None)
-        for frame, following in pairwise(chain(timed, [None])):
+        for frame, following in pairwise(chain(timed_frames(info.path, container, stream), [None])):
             # One rounding only: a frame of exactly 0.6 s must not be late for the grid's 0.6 s.
             hidden_from_s = float((following.pts - start_ticks) * stream.time_base) if following else info.duration_s
             hidden_from_s = min(hidden_from_s, info.duration_s)
             if num_yielded / frames_per_second < hidden_from_s:
-                picture = _rgb(frame, info, max_side)
+                picture = upright(frame, info, max_side)
             while (time_s := num_yielded / frames_per_second) < hidden_from_s:
                 yield time_s, picture
                 num_yielded += 1
@@ -174,10 +183,13 @@ def opened_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.V
 
 
 def packets(container: av.container.InputContainer, stream: av.VideoStream | None = None) -> Iterator[av.Packet]:
-    """The packets of one stream, or of all; where a damaged file breaks off they end, as in a player."""
+    """The packets of one stream, or of all, on one clock; if a damaged file breaks off they end, as in a player."""
+    may_start_again = container.format.flags & av.format.Flags.ts_discont.value
     with suppress(av.FFmpegError, IndexError):  # PyAV's IndexError: a stream that turned up late
-        for packet in container.demux(*([stream] if stream else [])):
-            if packet.size or packet.dts is not None:  # else it only says that the file has ended
+        found = container.demux(*([stream] if stream and not may_start_again else []))
+        for packet in on_one_clock(found) if may_start_again else found:
+            # A packet of nothing only says that the file has ended.
+            if (packet.size or packet.dts is not None) and stream in (None, packet.stream):
                 yield packet
 
 
@@ -196,19 +208,25 @@ def _moving_picture(path: Path, container: av.container.InputContainer) -> av.Vi
     return moving[0]
 
 
-def _all_frames(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+def timed_frames(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """The frames that are shown and have a time; damaged ones are left out.
+
+    Raises:
+        UnreadableVideo: at the end, if more than half of the frames cannot be decoded.
+    """
+    stream.thread_type = "AUTO"
     num_packets = num_damaged = 0
     for packet in chain(packets(container, stream), [None]):
         frames = _decoded(stream, packet)
         num_packets += packet is not None
         num_damaged += frames is None
-        yield from frames or ()
+        yield from (frame for frame in frames or () if frame.pts is not None)
     if 2 * num_damaged > num_packets:
         raise UnreadableVideo(f"{path} is damaged: {num_damaged} of its {num_packets} frames cannot be decoded.")
 
 
 def _decoded(stream: av.VideoStream, packet: av.Packet | None) -> list[av.VideoFrame] | None:
-    """The frames that a packet completes, without a packet the last ones; None where it is damaged."""
+    """The frames that a packet completes, without a packet the last ones; None if it is damaged."""
     if packet is not None and not packet.size:  # the frame before it stays; a decoder would take it for the end
         return []
     try:
@@ -217,14 +235,22 @@ def _decoded(stream: av.VideoStream, packet: av.Packet | None) -> list[av.VideoF
         return None
 
 
-def _clockwise_rotation_deg(frame: av.VideoFrame) -> int:
-    angle_deg = frame.rotation if abs(frame.rotation) <= 180 else 0  # what a matrix of zeros gives is no angle
-    return round(-angle_deg / 90) % 4 * 90  # PyAV's angles turn against the clock
+def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
+    """The clockwise turn in degrees, and whether left and right are swapped before it."""
+    angle_deg = frame.rotation if abs(frame.rotation) <= 180 else 0  # a matrix of zeros gives no angle
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know all kinds of side data
+        matrix = None
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float) if matrix else (1, 0, 0, 0, 1)
+    is_mirrored = a * d < b * c
+    return round(-angle_deg / 90 + 2 * is_mirrored) % 4 * 90, bool(is_mirrored)  # PyAV's angles turn against the clock
 
 
-def _rgb(frame: av.VideoFrame, info: VideoInfo, max_side: int | None) -> np.ndarray:
+def upright(frame: av.VideoFrame, info: VideoInfo, max_side: int | None = None) -> np.ndarray:
+    """A frame as `read_frames` gives it."""
     turns = info.rotation_deg // 90
     scale = min(1.0, (max_side or math.inf) / max(info.width, info.height))
     width, height = (max(1, round(side * scale)) for side in (info.width, info.height)[:: -1 if turns % 2 else 1])
     picture = frame.reformat(width, height, format="rgb24", interpolation="AREA").to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, k=-turns))
+    return np.ascontiguousarray(np.rot90(picture[:, ::-1] if info.is_mirrored else picture, k=-turns))

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from media.soundtrack.mux import mux_sound, output_suffix
-from media.video.animation import encode_picture
+from media.video.encoding import encode_picture
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
 
 SHADES = [0, 60, 120, 180, 240]

@@ -1,0 +1,113 @@
+"""Which file can carry a video's picture with a new sound, and whether its packets can be copied into it."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from media.video.video_files import UnreadableVideo, opened_video, packet_time, packets
+
+CONTAINERS = {  # suffix: FFmpeg's muxer, the sound's encoder
+    ".mp4": ("mp4", "aac"),
+    ".mov": ("mov", "aac"),
+    ".mkv": ("matroska", "aac"),
+    ".webm": ("webm", "libopus"),
+}
+HIDING = (".mp4", ".mov")  # they have edit lists, and take the shape of pixels from PyAV
+ANIMATIONS = ("gif", "apng", "webp")  # codecs that players know as files of their own alone
+
+
+def plan_output(video: Path) -> tuple[str, str]:
+    """Finds out how a video is written with a new sound, before that is made.
+
+    Returns:
+        The suffix of the output, the video's own if possible; and why the picture has to be encoded again, as
+        `media.video.encoding` does, in words; empty if it can be copied.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UnreadableVideo: if the file is no video, or does not say when its frames are shown.
+    """
+    video = Path(video)
+    with opened_video(video) as (_, picture):
+        codec = picture.codec_context.name
+        known = [suffix for suffix in (video.suffix.lower(), ".mp4", ".mkv") if _carries(suffix, picture)]
+        if not known and _carries(".mov", picture):
+            known = [".mov"]
+    obstacles = {suffix: find_obstacle(video, suffix) for suffix in known}
+    free = [suffix for suffix, obstacle in obstacles.items() if not obstacle]
+    if free:
+        return free[0], ""
+    return ".mp4", next(iter(obstacles.values()), f"holds a {codec} picture, that no video file carries with sound")
+
+
+def output_suffix(video: Path) -> str:
+    """The suffix under which `mux_sound` can write this video: its own if possible, else .mp4, .mkv or .mov.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UnreadableVideo: if the file is no video, or its picture cannot be copied into any of these.
+    """
+    suffix, obstacle = plan_output(video)
+    if obstacle:
+        raise UnreadableVideo(f"{video} {obstacle}; its picture has to be encoded again, as an .mp4.")
+    return suffix
+
+
+def find_obstacle(video: Path, suffix: str) -> str:
+    """Why the picture's packets cannot be copied into such a file with a sound; empty if they can.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UnreadableVideo: if the file is no video, or does not say when its frames are shown.
+    """
+    with opened_video(video) as (container, picture):
+        codec = picture.codec_context.name
+        if container.format.name == "avi" and codec == "h264" and picture.codec_context.has_b_frames:
+            raise UnreadableVideo(f"{video} does not say when its B-frames are shown; convert it to .mp4 first.")
+        if not _carries(suffix, picture):
+            return f"holds a {codec} picture, that a {suffix or 'file without suffix'} does not carry"
+        if own_pixel_shape(picture) and suffix not in HIDING:
+            return f"stretches its picture, as no {suffix} can"
+        return _obstacle_in_time(container, picture, suffix)
+
+
+def is_after_the_end(packet: av.Packet) -> bool:
+    """Whether an edit list ends the picture before this packet, if there is no obstacle to a copy."""
+    return packet.is_discard and packet_time(packet) >= 0
+
+
+def own_pixel_shape(picture: av.VideoStream) -> Fraction | None:
+    """Width to height of a pixel, if the container says it and the picture's packets do not."""
+    shape = picture.sample_aspect_ratio
+    return None if shape in (None, 0, 1, picture.codec_context.sample_aspect_ratio) else shape
+
+
+def _carries(suffix: str, picture: av.VideoStream) -> bool:
+    if suffix not in CONTAINERS or picture.codec_context.name in ANIMATIONS:
+        return False
+    try:
+        with av.open(os.devnull, "w", format=CONTAINERS[suffix][0]) as container:
+            container.add_stream_from_template(picture, opaque=True)
+            container.start_encoding()
+    except (ValueError, av.FFmpegError):
+        return False
+    return True
+
+
+def _obstacle_in_time(container: av.container.InputContainer, picture: av.VideoStream, suffix: str) -> str:
+    latest_s, is_hidden_before, is_hidden_within = None, False, False
+    for packet in packets(container, picture):
+        if not packet.size or (time_s := packet_time(packet)) is None:
+            continue
+        if packet.is_discard:
+            is_hidden_before, is_hidden_within = is_hidden_before or time_s < 0, is_hidden_within or time_s >= 0
+        elif is_hidden_within or (is_hidden_before and suffix not in HIDING):
+            return "shows parts of its picture only, by an edit list"
+        if packet.dts is not None:
+            decoded_s = packet.dts * packet.time_base
+            if not (decoded_s if latest_s is None else latest_s) <= decoded_s <= time_s:
+                return "has a clock that runs back"
+            latest_s = decoded_s
+    return ""

@@ -1,0 +1,55 @@
+"""Pictures whose packets no video file can take over as they are, such as animations, encoded again."""
+
+from collections.abc import Iterator
+from itertools import chain, pairwise
+from pathlib import Path
+
+import av
+
+from media.files import atomic_path
+from media.video.video_files import VideoInfo, opened_video, probe_video, timed_frames, upright
+
+
+def encode_picture(video: Path, output: Path) -> None:
+    """Writes the picture of a video or an animation as H.264 in an .mp4, upright, frame by frame at its own times.
+
+    Only shown frames are written. An odd width or height loses a pixel, which H.264 as browsers play it cannot have.
+
+    Raises:
+        UnreadableVideo: if the video is none, or is damaged.
+    """
+    info = probe_video(video)
+    with (
+        atomic_path(output) as temporary,
+        opened_video(video) as (container, picture),
+        av.open(str(temporary), "w", format="mp4") as written,
+    ):
+        stream = written.add_stream("libx264", rate=25, options={"crf": "16", "bf": "0"})
+        stream.width, stream.height = (max(2, side - side % 2) for side in (info.width, info.height))
+        stream.pix_fmt, stream.time_base = "yuv420p", picture.time_base
+        stream.codec_context.time_base = picture.time_base
+        shape = picture.sample_aspect_ratio or 1
+        stream.codec_context.sample_aspect_ratio = 1 / shape if info.rotation_deg % 180 else shape
+        start = 0 if info.is_timed_from_zero else round(info.start_s / picture.time_base)
+        end = round((info.start_s + info.duration_s) / picture.time_base) - start
+        packets = _encoded(timed_frames(video, container, picture), info, stream, start)
+        for packet, following in pairwise(chain(packets, [None])):
+            packet.duration = (following.pts if following else end) - packet.pts
+            written.mux(packet)
+
+
+def _encoded(
+    frames: Iterator[av.VideoFrame], info: VideoInfo, stream: av.VideoStream, start: int
+) -> Iterator[av.Packet]:
+    latest = None
+    for frame in frames:
+        if latest is not None and frame.pts <= latest:  # a clock that runs back
+            continue
+        latest = frame.pts
+        picture = frame
+        if info.rotation_deg or info.is_mirrored:
+            picture = av.VideoFrame.from_ndarray(upright(frame, info))
+        shown = picture.reformat(stream.width, stream.height, format="yuv420p")
+        shown.pts, shown.time_base = frame.pts - start, frame.time_base
+        yield from stream.encode(shown)
+    yield from stream.encode(None)
