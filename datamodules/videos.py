@@ -25,7 +25,7 @@ from datamodules.photos import evaluation_transform
 from media.soundtrack.containers import plan_output
 from media.video.photo_files import PHOTO_SUFFIXES, is_photo, read_photo
 from media.video.video_files import VIDEO_SUFFIXES, UnreadableVideo, probe_video, read_frames
-from pipelines.outputs import in_one_line
+from pipelines.outputs import FORESEEN, foreseen_errors, in_one_line
 
 MAX_STEM_BYTES = 120  # a file's name has 255 at most, and outputs and their temporary files are called longer
 say = rank_zero_only(print)
@@ -106,10 +106,9 @@ class Clips(Dataset):
         try:
             if (reason := self.ask_first(path, name)) is not None:
                 return UnreadableClip(path, name, reason)
-            return Clip(path, name, _duration_s(path), self.frames_per_second)
-        except MemoryError:
-            raise
-        except Exception as error:  # PyAV and Pillow raise nearly anything on a damaged file
+            with foreseen_errors():
+                return Clip(path, name, _duration_s(path), self.frames_per_second)
+        except FORESEEN as error:
             return UnreadableClip(path, name, in_one_line(error))
 
 

@@ -15,8 +15,7 @@ from metrics import Embedding, MelStatistics
 from networks import Sampling
 from pipelines.evaluation.figures import Evaluation, Tagger
 from pipelines.evaluation.models import FittedModel
-from pipelines.input_records import FULL_MEMORY
-from pipelines.outputs import FailedPrediction, in_one_line
+from pipelines.outputs import FORESEEN, FailedPrediction, foreseen_errors, in_one_line
 from pipelines.perception import Clip, Sight, look
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
@@ -164,10 +163,9 @@ class VideoToAudio(LightningModule):
         if hasattr(clip, "reason"):
             return [FailedPrediction(clip.path, clip.name, clip.reason)]
         try:
-            return [self.make_sound(clip)]
-        except FULL_MEMORY:
-            raise
-        except Exception as error:  # decoders may fail in any way, and the other inputs are to be done
+            with foreseen_errors():
+                return [self.make_sound(clip)]
+        except FORESEEN as error:
             return [FailedPrediction(clip.path, clip.name, in_one_line(error))]
 
     def test_step(self, job: Any, batch_idx: int) -> None:

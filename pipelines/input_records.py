@@ -12,15 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from filelock import FileLock, Timeout
 
 from media.files import atomic_path
 from media.soundtrack.containers import CONTAINERS
-from pipelines.outputs import in_one_line
+from pipelines.outputs import FORESEEN, foreseen_errors, in_one_line
 from runtime.resuming import changes
-
-FULL_MEMORY = (MemoryError, torch.OutOfMemoryError)  # it would be full for the next inputs as well
 
 
 class InputPrediction(Protocol):
@@ -103,7 +100,7 @@ class InputRecords:
             remarks = [row["remark"] for row in rows if row.get("remark")]
             record |= {"status": "done", "outputs": [row["output"] for row in rows], "reason": "; ".join(remarks)}
             record["scenes"] = str(rows[0].get("scenes", ""))
-        except (ValueError, OSError) as error:
+        except FORESEEN as error:
             record["reason"] = in_one_line(error)
         record["seconds"] = round(time.monotonic() - started_s, 2)
         try:
@@ -195,7 +192,8 @@ class InputRecords:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
-            rows = [_saved(prediction, partial) for prediction in predictions]
+            with foreseen_errors():
+                rows = [prediction.save(partial) for prediction in predictions]
             if failed := [row for row in rows if row.get("status") == "failed"]:
                 raise ValueError(failed[0]["reason"])
             rows = [row | {"output": Path(row["output"]).relative_to(partial).as_posix()} for row in rows]
@@ -227,15 +225,6 @@ class InputRecords:
         output = "; ".join(str(self.output_dir / name) for name in record.get("outputs", []))
         row = {"input": str(path), "status": record["status"], "output": output, "scenes": record.get("scenes", "")}
         return row | {"seconds": record["seconds"], "reason": record["reason"]}
-
-
-def _saved(prediction: InputPrediction, folder: Path) -> dict[str, Any]:
-    try:
-        return prediction.save(folder)
-    except (ValueError, OSError, *FULL_MEMORY):
-        raise
-    except Exception as error:  # decoders may fail in any way, and the other inputs are to be done
-        raise ValueError(in_one_line(error)) from error
 
 
 def _version(path: Path) -> dict[str, int]:

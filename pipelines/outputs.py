@@ -3,11 +3,14 @@
 The classes are not frozen: Lightning moves what `Trainer.predict` returns to the CPU, field by field.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from av import FFmpegError
 from soundfile import SoundFileError
 from torch import Tensor
@@ -17,6 +20,7 @@ from media.pictures import draw_grids, write_png
 from media.sound.sound_files import write_wav
 
 FORESEEN = (ValueError, OSError, FFmpegError, SoundFileError)  # their messages say which fault a file has
+FULL_MEMORY = (MemoryError, torch.OutOfMemoryError)  # it would be full for the next inputs as well
 
 
 class Prediction(Protocol):
@@ -75,10 +79,24 @@ class LabelPrediction:
         return {"photo": self.path, "class": best} | {name: f"{p:.4f}" for name, p in self.probabilities.items()}
 
 
+@contextmanager
+def foreseen_errors() -> Iterator[None]:
+    """Makes any error one of `FORESEEN`, so that it stays with its input: decoders may fail in every way.
+
+    Raises:
+        ValueError: for an error that nobody foresaw; the message names its kind.
+    """
+    try:
+        yield
+    except (*FORESEEN, *FULL_MEMORY):
+        raise
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
 def in_one_line(error: Exception) -> str:
-    """Why an input failed; an error that nobody foresaw is named by its kind, too."""
-    text = str(error) if isinstance(error, FORESEEN) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())
+    """The reason why an input failed, for a table."""
+    return " ".join(str(error).split())
 
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field

@@ -50,6 +50,6 @@ def _encoded(
         if info.rotation_deg or info.is_mirrored:
             picture = av.VideoFrame.from_ndarray(upright(frame, info))
         shown = picture.reformat(stream.width, stream.height, format="yuv420p")
-        shown.pts, shown.time_base = frame.pts - start, frame.time_base
+        shown.pts, shown.time_base = frame.pts - start, stream.time_base
         yield from stream.encode(shown)
     yield from stream.encode(None)

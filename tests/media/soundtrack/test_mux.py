@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from media.soundtrack.mux import mux_sound, output_suffix
+from media.soundtrack.containers import output_suffix
+from media.soundtrack.mux import mux_sound
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
 from tests.media.video.test_video_files import UNEVEN_TIMES_MS, even_times_ms, rotate, write_video
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media.soundtrack.mux import mux_sound, output_suffix
+from media.soundtrack.containers import output_suffix
+from media.soundtrack.mux import mux_sound
 from media.video.encoding import encode_picture
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
 

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from media.sound.sound_files import write_wav
-from media.soundtrack.mux import mux_sound, output_suffix
+from media.soundtrack.containers import plan_output
+from media.soundtrack.mux import mux_sound
+from media.video.encoding import encode_picture
 from media.video.photo_files import PHOTO_SUFFIXES, read_photo
 from media.video.video_files import probe_video, read_frames
 from tests.helpers.fuzzing import damaged, run_damaged
@@ -56,8 +58,12 @@ def read_and_mux(path: Path) -> None:
         probe_video(path)
         for _ in read_frames(path, frames_per_second=25, max_side=64):
             pass
-        output = path.with_name(f"out_{path.stem}{output_suffix(path)}")
-        mux_sound(path, np.zeros(4_800, np.float32), 48_000, output)
+        suffix, is_encoded = plan_output(path)
+        output, picture = path.with_name(f"out_{path.stem}{suffix}"), path
+        if is_encoded:
+            picture = path.with_name(f"picture_{path.stem}.mp4")
+            encode_picture(path, picture)
+        mux_sound(picture, np.zeros(4_800, np.float32), 48_000, output)
 
 
 def test_every_damaged_file_is_read_or_named(tmp_path, sources):
