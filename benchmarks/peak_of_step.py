@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,14 +9,15 @@ from torch.nn import functional as F
 
 from benchmarks.gpt import GPT, gpt_loss
 from networks import build
+from runtime.memory import peak_process_bytes
 
 
 def peak_bytes(batch_size: int, device: str, prior: dict[str, Any] | None = None, gpt: Any = None) -> int:
-    """Above what the process needed before the model was made.
+    """Memory above that of the process before the model was made.
 
     Args:
-        batch_size: sequences.
-        device: a CUDA device tells what its allocator gave out, under fp16 autocast; a CPU the memory of the process.
+        batch_size: sequences in the batch.
+        device: a CUDA device, whose allocator is asked, under fp16 autocast; or a CPU, for the memory of the process.
         prior: description of a bottom prior.
         gpt: in its place, arguments of a `GPT`.
     """
@@ -40,14 +40,7 @@ def peak_bytes(batch_size: int, device: str, prior: dict[str, Any] | None = None
 
 
 def _peak(device: str) -> int:
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # what getrusage tells there began with the memory of the process that started this one
-        return 1024 * next(int(line.split()[1]) for line in status.open() if line.startswith("VmHWM:"))
-    import resource  # Windows has none
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else peak_process_bytes()
 
 
 if __name__ == "__main__":

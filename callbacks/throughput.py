@@ -1,21 +1,19 @@
 """How fast a training runs, and in how much memory."""
 
-import sys
 import time
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-if sys.platform != "win32":
-    import resource
+from runtime.memory import GIB, peak_process_bytes
 
 
 class Throughput(Callback):
     """Logs samples a second and peak memory with the training's other figures.
 
-    Why not Lightning's `ThroughputMonitor`: it warns about FLOPs, waits for the GPU after every batch and tells nothing
-    of memory. This one waits only where figures are logged; validation does not count.
+    Why not Lightning's `ThroughputMonitor`: it warns about FLOPs, waits for the GPU after every batch and says nothing
+    of memory. This one waits only when figures are logged. Validation does not count.
     """
 
     def __init__(self) -> None:
@@ -25,7 +23,7 @@ class Throughput(Callback):
         self._logged_step = 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Starts the clock where it stands still."""
+        """Starts the clock if it stands still."""
         if self._started_at is None:
             self._started_at = time.perf_counter()
 
@@ -56,10 +54,6 @@ class Throughput(Callback):
 
 
 def _peak_memory(device: torch.device) -> dict[str, float]:
-    """Peak of what PyTorch has taken on the GPU, or of the process on a CPU; Windows does not tell the latter."""
-    if device.type == "cuda":
-        return {"memory_gib": torch.cuda.max_memory_allocated(device) / 2**30}
-    if sys.platform == "win32":
-        return {}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"memory_gib": peak / 2**30 if sys.platform == "darwin" else peak / 2**20}
+    """Peak memory of PyTorch on the GPU, or of the process on a CPU."""
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_process_bytes()
+    return {"memory_gib": peak / GIB}

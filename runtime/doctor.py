@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -143,17 +144,15 @@ def describe_machine() -> list[str]:
     """Processor, memory, GPUs and versions, one a line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = [f"CPU: {_cpu_name()}, {cores} cores"]
-    with suppress(AttributeError, ValueError, OSError):  # Windows does not tell
-        lines.append(f"RAM: {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / GIB:.1f} GiB")
+    lines.append(f"RAM: {psutil.virtual_memory().total / GIB:.1f} GiB")
     gpus = ["GPU: Apple's, which shares the RAM"] if torch.backends.mps.is_available() else []
     for number in range(torch.cuda.device_count()):
         free, total = (num_bytes / GIB for num_bytes in torch.cuda.mem_get_info(number))
         gpus.append(f"GPU: {torch.cuda.get_device_name(number)}, {total:.1f} GiB, {free:.1f} of them free")
     lines += gpus or ["GPU: none that torch can use"]
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    with suppress(AttributeError, OSError):
-        if os.getloadavg()[0] > cores / 4:
-            lines.append(f"Other work runs here (load {os.getloadavg()[0]:.1f}): the times below come out too long.")
+    if (load := psutil.getloadavg()[0]) > cores / 4:
+        lines.append(f"Other work runs here (load {load:.1f}): the times below come out too long.")
     return [*lines, f"Versions: Python {platform.python_version()}, torch {torch.__version__}, {versions}"]
 
 

@@ -1,14 +1,15 @@
-"""What a training step needs of memory, asked before any work is done; and the largest batch that fits."""
+"""The memory of a training step, measured before any work is done, and the largest batch that fits."""
 
 import copy
+import sys
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningDataModule, Trainer
@@ -30,8 +31,8 @@ class MemoryNeed:
 
     Attributes:
         name: of the system.
-        fixed_bytes: weights, gradients and the optimiser's state, and whatever else does not grow.
-        sample_bytes: what each sample of a batch adds.
+        fixed_bytes: memory of weights, gradients, the optimiser's state and whatever else does not grow.
+        sample_bytes: memory that each sample of a batch adds.
     """
 
     name: str
@@ -43,7 +44,7 @@ class MemoryNeed:
         return (self.fixed_bytes + batch_size * self.sample_bytes) / GIB
 
     def largest_batch_size(self, free_gib: float) -> int:
-        """The most samples that fit; 0 where not even one does."""
+        """The most samples that fit; 0 if not even one does."""
         return max(0, int((free_gib * GIB - self.fixed_bytes) / max(self.sample_bytes, 1)))
 
 
@@ -80,13 +81,13 @@ def check_fit(system: Any, datamodule: LightningDataModule | None, trainer: Trai
 def use_largest_batch(system: Any, datamodule: LightningDataModule, trainer: Trainer) -> str:
     """Sets the largest batch that fits into the free memory, and as many batches a step that it learns from as much.
 
-    The interval between validations is counted in batches and is set anew, too.
+    The interval between validations is counted in batches, so it changes too.
 
     Returns:
         A line for the user.
 
     Raises:
-        ValueError: where not even one sample fits, or for systems that no batch can be made up for.
+        ValueError: if not even one sample fits, or the system has no `example_batch`.
     """
     if not hasattr(system, "example_batch"):
         raise ValueError(f"The memory of {type(system).__name__} cannot be measured; set --data.batch_size yourself.")
@@ -111,17 +112,22 @@ def use_largest_batch(system: Any, datamodule: LightningDataModule, trainer: Tra
 
 
 def free_memory_gib(device: torch.device) -> float:
-    """Of the card, or of the machine.
-
-    Raises:
-        ValueError: where the system does not tell.
-    """
+    """Free memory of the card, or of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / GIB
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024 / GIB
-    raise ValueError("How much memory is free cannot be found out here; set --data.batch_size yourself.")
+    return psutil.virtual_memory().available / GIB
+
+
+def peak_process_bytes() -> int:
+    """The most memory that this process has had so far; psutil has this figure on Windows only."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    if sys.platform == "linux":  # getrusage counts from the memory of the parent process there
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    import resource  # Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _largest_divisor(number: int, limit: int) -> int:
@@ -129,7 +135,7 @@ def _largest_divisor(number: int, limit: int) -> int:
 
 
 def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card: str, free_gib: float) -> str | None:
-    """One line that names need, free memory and the options with which it fits; None where it does.
+    """One line that names need, free memory and the options with which it fits; None if it fits as it is.
 
     Args:
         need: as measured.
@@ -156,15 +162,15 @@ def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card:
 
 
 def measure_memory(system: Any, device: torch.device, precision: Precision) -> MemoryNeed:
-    """What a training step needs, from two small ones of a copy: the system and the random state are left alone.
+    """The memory of a training step, from two small ones of a copy: the system and the random state are left alone.
 
-    Forward and backward pass are run as in the fit, its precision included, at two batch sizes. On a CUDA device the
+    Forward and backward pass run as in the fit, its precision included, at two batch sizes. On a CUDA device the
     allocator tells their peak, elsewhere the tensors that are alive are counted. Weights, gradients and AdamW's two
     moments are added as if all were there at the peak: a little more than is needed.
 
     Args:
-        system: has an `example_batch`.
-        device: where to run.
+        system: a system with an `example_batch`.
+        device: device of the steps.
         precision: `trainer.precision_plugin`.
     """
     name = type(system).__name__
@@ -201,7 +207,7 @@ def _peak_bytes(run: Callable[[], None], device: torch.device) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Counts the memory that operators take and give back, and remembers the peak; what was there before is free."""
+    """Counts the memory that operators take and free, and remembers the peak; tensors from before cost nothing."""
 
     def __init__(self) -> None:
         super().__init__()

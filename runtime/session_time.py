@@ -1,29 +1,30 @@
-"""How long a session may go on."""
+"""How long a session may last."""
 
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
+
+import psutil
 
 KAGGLE = "KAGGLE_KERNEL_RUN_TYPE"  # Kaggle's notebooks have this variable
 KAGGLE_HOURS = 11.5  # of the 12 that Kaggle gives
 
 
 class SessionTime:
-    """The age of a session, and whether what comes next still fits into it.
+    """The age of a session, and whether another step still fits into it.
 
-    Why not Lightning's `Timer`: its time goes on where a resumed fit goes on, and a second session would stop at once.
+    Why not Lightning's `Timer`: it counts the time of all sessions of a fit, so a second session would stop at once.
 
     Args:
-        hours: of a session; null means 11.5 on Kaggle and no limit elsewhere. On Kaggle the session began when the
-            machine started, elsewhere with this process.
-        reserve_minutes: kept free before the end, on top of the longest of each thing that was noted.
+        hours: length of a session; null means 11.5 on Kaggle and no limit elsewhere. On Kaggle the session started with
+            the machine, elsewhere with this process.
+        reserve_minutes: minutes kept free before the end, on top of the longest of each thing that was noted.
     """
 
     def __init__(self, hours: float | None, reserve_minutes: float) -> None:
         if hours is not None and 60 * hours <= reserve_minutes:
             raise ValueError(
-                f"A session of {hours} hours is over before its reserve of {reserve_minutes} minutes begins."
+                f"A session of {hours} hours is over before its reserve of {reserve_minutes} minutes starts."
             )
         self.is_on_kaggle = KAGGLE in os.environ
         self.hours = KAGGLE_HOURS if hours is None and self.is_on_kaggle else hours
@@ -37,7 +38,7 @@ class SessionTime:
         return time.monotonic() - self._born_at
 
     def note(self, what: str, began_at: float) -> None:
-        """Remembers how long a step, a validation, … took that began at `time.monotonic()` = `began_at`."""
+        """Remembers how long a step, a validation, … took that started at `time.monotonic()` = `began_at`."""
         self.longest_s[what] = max(self.longest_s.get(what, 0.0), time.monotonic() - began_at)
 
     @property
@@ -47,7 +48,7 @@ class SessionTime:
         return self.hours is not None and self.age_s + needed_s > 3600 * self.hours
 
     def announce(self) -> None:
-        """One line about the limit, where there is one."""
+        """Prints one line about the limit, if there is one."""
         if self.hours is not None:
             where = " (Kaggle's limit is 12)" if self.is_on_kaggle else ""
             left = as_hours(max(0.0, 3600 * self.hours - self.age_s))
@@ -55,11 +56,9 @@ class SessionTime:
 
 
 def machine_age_s() -> float:
-    """Since the container's first process began; 0 where that cannot be found out."""
-    with suppress(OSError, ValueError, IndexError):
-        began_ticks = int(Path("/proc/1/stat").read_text().rsplit(")", 1)[1].split()[19])
-        uptime_s = float(Path("/proc/uptime").read_text().split()[0])
-        return max(0.0, uptime_s - began_ticks / os.sysconf("SC_CLK_TCK"))
+    """Time since the container's first process started; 0 if that cannot be found out."""
+    with suppress(psutil.Error, OSError, RuntimeError):
+        return max(0.0, time.time() - psutil.Process(1).create_time())
     return 0.0
 
 

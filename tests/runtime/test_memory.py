@@ -16,6 +16,7 @@ from runtime.memory import (
     find_shortage,
     free_memory_gib,
     measure_memory,
+    peak_process_bytes,
     use_largest_batch,
 )
 from tests.helpers.tiny import (
@@ -206,6 +207,15 @@ def test_no_batch_at_all_is_refused(monkeypatch):
 
 def test_the_memory_of_this_machine_is_found():
     assert 0 < free_memory_gib(CPU) < 100_000
+
+
+def test_the_peak_of_a_process_grows_with_it_and_stays():
+    before = peak_process_bytes()
+    block = torch.ones(before // 4)
+    grown = peak_process_bytes()
+    assert before < grown < 10 * block.nbytes
+    del block
+    assert peak_process_bytes() > 0.9 * grown  # the system counts it a little late
 
 
 @pytest.mark.cuda
