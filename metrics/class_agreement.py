@@ -44,6 +44,9 @@ class ClassAgreement(Metric):
     """
 
     full_state_update = False
+    agrees: list[Tensor]
+    labels: list[Tensor]
+    groups: list[Tensor]
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class ClassAgreement(Metric):
         self.num_tags = len(class_names)
         self.num_resamples = num_resamples
         self.seed = seed
-        for name in ("is_own", "is_named", "is_heard", "labels", "groups"):
+        for name in ("agrees", "labels", "groups"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, scores: Tensor, labels: Tensor, groups: Sequence[str]) -> None:
@@ -74,9 +77,8 @@ class ClassAgreement(Metric):
         of_classes = torch.stack([scores[:, tags].amax(dim=1) for tags in self.tags_of_classes], dim=1)
         own = of_classes.gather(1, labels[:, None])[:, 0]
         animal = scores[:, self.animal_tags].amax(dim=1) if self.animal_tags else own
-        self.is_own.append(of_classes.argmax(dim=1) == labels)
-        self.is_named.append(own > HEARD_ABOVE)
-        self.is_heard.append(torch.maximum(own, animal) > HEARD_ABOVE)
+        is_heard = torch.maximum(own, animal) > HEARD_ABOVE
+        self.agrees.append(torch.stack([of_classes.argmax(dim=1) == labels, own > HEARD_ABOVE, is_heard], dim=1))
         self.labels.append(labels)
         self.groups.append(group_numbers(groups).to(scores.device))
 
@@ -91,9 +93,8 @@ class ClassAgreement(Metric):
         labels, groups = (dim_zero_cat(state).cpu().numpy() for state in (self.labels, self.groups))
         rng = np.random.default_rng(self.seed)
         figures = {}
-        states = {"forced_choice": self.is_own, "named": self.is_named, "heard": self.is_heard}
-        for name, state in states.items():
-            agrees = dim_zero_cat(state).cpu().double().numpy()
+        columns = dim_zero_cat(self.agrees).cpu().double().numpy().T
+        for name, agrees in zip(("forced_choice", "named", "heard"), columns, strict=True):
             figures[name] = self._share(agrees, groups, rng)
             for label in np.unique(labels):
                 chosen = labels == label

@@ -26,6 +26,9 @@ class CodePerplexity(Metric):
     """
 
     full_state_update = False
+    nats: Tensor
+    num_predicted: Tensor
+    counts: Tensor
 
     def __init__(self, num_codes: int, num_classes: int) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ class CodeUsage(Metric):
     """
 
     full_state_update = False
+    counts: Tensor
 
     def __init__(self, num_codes: int) -> None:
         super().__init__()

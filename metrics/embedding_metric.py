@@ -39,6 +39,9 @@ class EmbeddingMetric(Metric):
     """
 
     full_state_update = False
+    embeddings: list[Tensor]
+    groups: list[Tensor]
+    parts_of: list[Tensor]
     parts: tuple[str, ...]
 
     def __init__(self, num_resamples: int, seed: int = 0) -> None:

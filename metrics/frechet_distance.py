@@ -85,7 +85,7 @@ def _in_joint_basis(reference: np.ndarray, evaluated: np.ndarray) -> tuple[np.nd
     everything = np.concatenate([reference, evaluated])
     everything = everything - everything.mean(axis=0)
     if len(everything) < everything.shape[1]:
-        everything = np.linalg.qr(everything.T, mode="r").T
+        everything = np.transpose(np.linalg.qr(everything.T, mode="r"))
     return everything[: len(reference)], everything[len(reference) :]
 
 

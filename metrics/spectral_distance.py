@@ -34,6 +34,9 @@ class SpectralDistance(Metric):
     """
 
     full_state_update = False
+    distances_db: list[Tensor]
+    convergences: list[Tensor]
+    groups: list[Tensor]
 
     def __init__(self, n_fft: int = 1024, hop_samples: int = 256, num_resamples: int = 1000, seed: int = 0) -> None:
         super().__init__()

@@ -120,7 +120,7 @@ def check_description(name: str, in_checkpoint: Any, here: Any) -> None:
         check_equal(name, in_checkpoint, here)
         return
     check_equal(f"the class of {name or 'the system'}", in_checkpoint["class_path"], here["class_path"])
-    changeable = getattr(find_class(here["class_path"]), "changeable", frozenset())
+    changeable: frozenset[str] = getattr(find_class(here["class_path"]), "changeable", frozenset())
     arguments = in_checkpoint["init_args"], here["init_args"]
     for key in sorted((arguments[0].keys() | arguments[1].keys()) - changeable):
         check_description(f"{name}.{key}".lstrip("."), *(values.get(key) for values in arguments))

@@ -19,10 +19,12 @@ class Described:
 
     changeable: ClassVar[frozenset[str]] = frozenset()
 
+    _init_arguments: dict[str, Any]
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            cls.__init__ = _recording(cls.__init__)
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]  # which is the purpose
 
     def describe(self) -> dict[str, Any]:
         """`{"class_path": …, "init_args": {…}}`, nested, made of dicts, lists, strings and numbers only.

@@ -142,7 +142,7 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
 
 def describe_machine() -> list[str]:
     """Processor, memory, GPUs and versions, one a line."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     lines = [f"CPU: {_cpu_name()}, {cores} cores"]
     lines.append(f"RAM: {psutil.virtual_memory().total / GIB:.1f} GiB")
     gpus = ["GPU: Apple's, which shares the RAM"] if torch.backends.mps.is_available() else []
@@ -183,8 +183,9 @@ def _arguments(configs: list[str]) -> dict[str, list[str]]:
     for name, path in (systems or {system.name: system.path for system in fitted_systems()}).items():
         overlays = [_overlay(config, path.name) for config, file in paths.items() if not is_system(file)]
         has_weights = "weights" in yaml.safe_load(path.read_text(encoding="utf-8"))["model"].get("init_args", {})
-        if None not in overlays:
-            args = [word for config in (str(path), *overlays) for word in ("--config", config)]
+        found = [overlay for overlay in overlays if overlay is not None]
+        if found == overlays:
+            args = [word for config in (str(path), *found) for word in ("--config", config)]
             args += ["--model.weights", "null"] if has_weights else []  # nothing is downloaded
             arguments[name] = [*args, "--trainer.logger", "false"]
     return arguments
@@ -233,7 +234,7 @@ def measure_step(
     """Trains on one batch again and again, by Lightning's own loop, with the precision, device, accumulation and
     clipping of `trainer`; for the bounds see `StepClock`."""
     clock = StepClock(max_steps, max_seconds)
-    num_batches = (1 + max_steps) * trainer.accumulate_grad_batches
+    batches: Any = [batch] * ((1 + max_steps) * trainer.accumulate_grad_batches)  # a list is a data set, too
     Trainer(
         accelerator=trainer.strategy.root_device.type,
         devices=1,
@@ -246,7 +247,7 @@ def measure_step(
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-    ).fit(model, DataLoader([batch] * num_batches, batch_size=None))
+    ).fit(model, DataLoader(batches, batch_size=None))
     return clock
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import torch
 from lightning.fabric.utilities import move_data_to_device
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
 from torch import Tensor
@@ -48,7 +48,11 @@ class MemoryNeed:
         return max(0, int((free_gib * GIB - self.fixed_bytes) / max(self.sample_bytes, 1)))
 
 
-def check_fit(system: Any, datamodule: LightningDataModule | None, trainer: Trainer) -> None:
+class HasBatchSize(Protocol):
+    batch_size: int
+
+
+def check_fit(system: Any, datamodule: HasBatchSize, trainer: Trainer) -> None:
     """Refuses a fit whose steps need more memory than is free on its CUDA device; on any other it does nothing.
 
     Systems without an `example_batch` pass.
@@ -78,7 +82,7 @@ def check_fit(system: Any, datamodule: LightningDataModule | None, trainer: Trai
         raise ValueError(problem)
 
 
-def use_largest_batch(system: Any, datamodule: LightningDataModule, trainer: Trainer) -> str:
+def use_largest_batch(system: Any, datamodule: HasBatchSize, trainer: Trainer) -> str:
     """Sets the largest batch that fits into the free memory, and as many batches a step that it learns from as much.
 
     The interval between validations is counted in batches, so it changes too.

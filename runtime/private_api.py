@@ -9,7 +9,7 @@ def num_batches_trained(trainer: Trainer) -> int:
 
     Seen in Lightning 2.6.6. Publicly only steps are counted, which accumulation and several optimisers change.
     """
-    return trainer.fit_loop.epoch_loop.batch_progress.total.processed
+    return trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]  # in its subclass
 
 
 def count_steps_of_first_optimizer(trainer: Trainer) -> None:
@@ -23,7 +23,7 @@ def count_steps_of_first_optimizer(trainer: Trainer) -> None:
         first = trainer.strategy._lightning_optimizers[0]
         first._on_before_step, first._on_after_step = loop._on_before_step, loop._on_after_step
 
-    loop.on_run_start = on_run_start
+    loop.on_run_start = on_run_start  # type: ignore[method-assign]  # for this one loop
 
 
 def is_accumulating(trainer: Trainer) -> bool:
@@ -39,7 +39,8 @@ def is_validation_due(trainer: Trainer) -> bool:
 
     Seen in Lightning 2.6.6.
     """
-    return trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    fetcher = trainer.fit_loop._data_fetcher
+    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
 
 def count_resumed_epoch(trainer: Trainer) -> None:

@@ -80,9 +80,14 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
         raise ValueError(
             f"None of {', '.join(map(str, bad))} can be read. Add --fresh to begin anew; it moves them aside."
         )
-    for path in bad if is_ours and rank_zero_only.rank == 0 else ():
+    for path in bad if is_ours and is_first_process() else ():
         path.replace(path.with_suffix(".damaged"))
     return max(good, key=lambda point: point.step, default=None)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first of a distributed fit, or the only one."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def newest_resume_point(folder: Path, roots: list[str], system: Described, cache_dir: str | None) -> ResumePoint | None:
@@ -91,7 +96,7 @@ def newest_resume_point(folder: Path, roots: list[str], system: Described, cache
     In distributed training the first process copies, and does so before it starts the others.
     """
     here = find_resume_point(folder, is_ours=True)
-    if (folder / FRESH).exists() or rank_zero_only.rank != 0:
+    if (folder / FRESH).exists() or not is_first_process():
         return here
     earlier = find_earlier(folder, roots, system)
     if earlier is None or (here is not None and here.step >= earlier.step):

@@ -105,8 +105,8 @@ def read_class_names(path: Path) -> list[str]:
         ValueError: where there are not 521.
     """
     with path.open(newline="", encoding="utf-8") as file:
-        names = [row.get("display_name") for row in csv.DictReader(file)]
-    if len(names) != NUM_TAGS or None in names:
+        names = [row.get("display_name") or "" for row in csv.DictReader(file)]
+    if len(names) != NUM_TAGS or "" in names:
         raise ValueError(f"{path} should hold {NUM_TAGS} lines with a column display_name, found {len(names)} lines.")
     return names
 

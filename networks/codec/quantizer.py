@@ -70,18 +70,18 @@ class EMAQuantizer(nn.Module):
         self.decay = decay
         self.revive_below = revive_below
         codebook = torch.randn(num_codes, dim)
-        self.register_buffer("codebook", codebook)
-        self.register_buffer("cluster_size", torch.ones(num_codes))
-        self.register_buffer("cluster_sum", codebook.clone())
-        self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
-        self._num_updates: int | None = None  # None: only the buffer knows
+        self.codebook: Tensor = nn.Buffer(codebook)
+        self.cluster_size: Tensor = nn.Buffer(torch.ones(num_codes))
+        self.cluster_sum: Tensor = nn.Buffer(codebook.clone())
+        self.num_updates: Tensor = nn.Buffer(torch.zeros((), dtype=torch.long))
+        self._num_updates = -1  # only the buffer knows
 
     def forward(self, vectors: Tensor) -> Quantized:
         """Quantise (batch, dim, rows, columns); in training mode the codebook is updated too."""
         with torch.autocast(vectors.device.type, enabled=False):
             channels_last = vectors.float().movedim(1, -1)
             flat = channels_last.reshape(-1, channels_last.shape[-1])
-            if self.training and self._num_updates is None:
+            if self.training and self._num_updates < 0:
                 self._num_updates = int(self.num_updates)
             if self.training and self._num_updates == 0:
                 self._start_from(flat.detach())
@@ -182,7 +182,7 @@ class EMAQuantizer(nn.Module):
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
-        self._num_updates = None
+        self._num_updates = -1
 
     def _apply(self, fn, recurse: bool = True):
         """Moves the buffers to another device, yet keeps them in fp32 when the rest is cast to half precision."""

@@ -35,7 +35,7 @@ class TopContext(Described, nn.Module):
         rank: int = 64,
     ) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.kernel_size = scale, kernel_size
         self.embedding = nn.Embedding(num_codes, width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.layers = nn.ModuleList(
@@ -51,7 +51,7 @@ class TopContext(Described, nn.Module):
     @property
     def reach(self) -> int:
         """Top columns on either side that a code's context is mixed from."""
-        return sum(layer[0].padding[1] for layer in self.layers)
+        return len(self.layers) * (self.kernel_size // 2)
 
     def forward(self, top_codes: Tensor) -> Tensor:
         """Top grid (batch, rows, columns) → (batch, scale² · rows · columns, width), in the bottom codes' order."""
@@ -158,17 +158,17 @@ class CodePrior(Described, nn.Module):
         return self.to_logits(self.hidden(codes[:, :-1], labels, self.context(top_codes)))
 
     def context(self, top_codes: Tensor | None) -> Tensor | None:
-        """Flattened top codes (batch, top length) → (batch, bottom length, width); None for the top prior.
-
-        Raises:
-            ValueError: where top codes are given to a prior without context, or missing for one with it.
-        """
-        if (top_codes is None) != (self.top_context is None):
-            found = "no top codes" if top_codes is None else "top codes"
-            raise ValueError(f"This prior was built with top_context = {self.top_context!r}, and was given {found}.")
-        if self.top_context is None:
+        """Flattened top codes (batch, top length) → (batch, bottom length, width); None for the top prior."""
+        self.check_top_codes(top_codes is not None)
+        if self.top_context is None or top_codes is None:
             return None
         return self.top_context(unflatten_codes(top_codes, self.num_rows // self.top_context.scale))
+
+    def check_top_codes(self, are_given: bool) -> None:
+        """Raises a ValueError if top codes are given to a prior without context, or missing for one with it."""
+        if are_given != (self.top_context is not None):
+            found = "top codes" if are_given else "no top codes"
+            raise ValueError(f"This prior was built with top_context = {self.top_context!r}, and was given {found}.")
 
     def hidden(
         self,

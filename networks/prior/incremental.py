@@ -1,7 +1,7 @@
 """A prior computed one code at a time, as sampling needs it: exact, and from a cache of fixed size."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,8 @@ class PriorStepper:
         self._frequencies = transformer.rotary_frequencies(torch.device("cpu")).double()
         self._rotation = self._rotation_of(0)
         self._places = prior.row_embedding.weight + prior.class_embedding(labels)[:, None]
-        self._layers = [_LayerStepper(block, len(labels), self.capacity, precision) for block in transformer.blocks]
+        blocks = cast(Iterable[TransformerBlock], transformer.blocks)  # a ModuleList does not know of what
+        self._layers = [_LayerStepper(block, len(labels), self.capacity, precision) for block in blocks]
         self._to_logits = _linear(*_after_norm(transformer.norm, prior.to_logits), len(labels), precision)
 
     @torch.no_grad()

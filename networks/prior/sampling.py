@@ -81,6 +81,7 @@ def sample_codes(
     Returns:
         (batch, num_columns · num_rows) flattened codes.
     """
+    prior.check_top_codes(top_codes is not None)
     top_columns = None
     if prior.top_context is not None and top_codes is not None:
         scale = prior.top_context.scale
@@ -88,9 +89,7 @@ def sample_codes(
         top_columns = list(unflatten_codes(top_codes, prior.num_rows // scale).unbind(-1))[:num_top_columns]
         if len(top_columns) < num_top_columns:
             raise ValueError(f"{num_columns} columns need {num_top_columns} of top codes, found {len(top_columns)}.")
-    elif top_codes is not None or prior.top_context is not None:
-        prior.context(top_codes)  # raises, naming what was expected
-    columns = stream_columns(prior, labels, seeds, sampling, top_columns and iter(top_columns))
+    columns = stream_columns(prior, labels, seeds, sampling, None if top_columns is None else iter(top_columns))
     return torch.cat(list(islice(columns, num_columns)), dim=1)
 
 
@@ -130,7 +129,7 @@ def stream_columns(
         for column in range(num_known, num_columns):
             uniforms = torch.stack([torch.rand(prior.num_rows, generator=generator) for generator in generators])
             uniforms = uniforms.to(labels.device)
-            codes = []
+            codes: list[Tensor] = []
             for row in range(prior.num_rows):
                 before = codes[-1] if codes else drawn[-1][:, -1] if drawn else None
                 above = None if context is None else context[:, column * prior.num_rows + row]
@@ -146,7 +145,7 @@ def _windows(prior: CodePrior, top_columns: Iterator[Tensor] | None) -> Iterator
     stride = num_columns if is_endless else max(num_columns // 2 // scale, 1) * scale  # whole columns of the top grid
     num_known = num_columns - stride
     if prior.top_context is None or top_columns is None:
-        prior.context(top_columns)  # raises where only one of the two is there
+        prior.check_top_codes(top_columns is not None)
         yield 0, num_columns, None
         while True:
             yield num_known, num_columns, None
@@ -155,7 +154,7 @@ def _windows(prior: CodePrior, top_columns: Iterator[Tensor] | None) -> Iterator
     coming = list(islice(top_columns, num_columns // scale + num_around))
     is_first = True
     while len(coming) * scale > (0 if is_first else num_known):
-        context = prior.context(torch.cat(before + coming, dim=1))[:, len(before) * scale * prior.num_rows :]
+        context = prior.top_context(torch.stack(before + coming, dim=-1))[:, len(before) * scale * prior.num_rows :]
         num_now = min(len(coming) * scale, num_columns)
         yield (0 if is_first else num_known), num_now, context
         before = (before + coming[: stride // scale])[-num_around:] if num_around else []

@@ -141,14 +141,14 @@ def windowed_attention(queries: Tensor, keys: Tensor, values: Tensor, window: in
     All are (batch, heads, length, head width), and so is the result.
     """
     length = queries.shape[2]
-    chunked = [
+    queries, keys, values = (
         F.pad(x, (0, 0, 0, -length % window)).unflatten(2, (-1, window)).transpose(1, 2)
         for x in (queries, keys, values)
-    ]
-    first = F.scaled_dot_product_attention(*(x[:, 0] for x in chunked), is_causal=True)
-    with_the_one_before = (torch.cat([x[:, :-1], x[:, 1:]], dim=3).flatten(0, 1) for x in chunked[1:])
+    )
+    first = F.scaled_dot_product_attention(queries[:, 0], keys[:, 0], values[:, 0], is_causal=True)
+    keys, values = (torch.cat([x[:, :-1], x[:, 1:]], dim=3).flatten(0, 1) for x in (keys, values))
     is_seen = torch.ones(window, 2 * window, dtype=torch.bool, device=queries.device).triu(1).tril(window)
-    rest = F.scaled_dot_product_attention(chunked[0][:, 1:].flatten(0, 1), *with_the_one_before, attn_mask=is_seen)
+    rest = F.scaled_dot_product_attention(queries[:, 1:].flatten(0, 1), keys, values, attn_mask=is_seen)
     attended = torch.cat([first[:, None], rest.unflatten(0, (len(queries), -1))], dim=1)
     return attended.transpose(1, 2).flatten(2, 3)[:, :, :length]
 
