@@ -1,1 +1,1 @@
-"""What any run needs, whatever it trains: checkpoints, resuming, precision, memory, the machine."""
+"""Everything that a run needs, whatever it trains: checkpoints, resuming, precision, memory, the machine."""

@@ -11,7 +11,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @dataclass(frozen=True)
 class SystemConfig:
-    """What a shipped config says about its system.
+    """Facts about a system that its shipped config states.
 
     Attributes:
         name: stem of the file.

@@ -27,19 +27,18 @@ ROOMS = sorted(LEVEL.keys() - {"tests"})
 
 # Faults left in each room: (forbidden, what, where). They are lowered as files are cleaned, until the table goes.
 CEILING = {
-    "benchmarks": (1, 10, 8),  # 2354 words
-    "callbacks": (4, 2, 18),  # 1212 words
-    "cli": (2, 0, 2),  # 232 words
-    "cli_arguments": (0, 1, 1),  # 194 words
-    "datamodules": (6, 7, 33),  # 3296 words
-    "demo": (1, 0, 10),  # 1002 words
-    "lightning_modules": (1, 1, 13),  # 1583 words
-    "media": (4, 8, 82),  # 6726 words
-    "metrics": (0, 4, 25),  # 2671 words
-    "networks": (4, 4, 13),  # 3180 words
-    "pipelines": (5, 9, 14),  # 2226 words
-    "results": (0, 1, 17),  # 1165 words
-    "runtime": (8, 5, 34),  # 2034 words
+    "benchmarks": (1, 10, 8),
+    "callbacks": (4, 2, 13),
+    "cli": (2, 0, 2),
+    "datamodules": (5, 7, 32),
+    "demo": (1, 0, 10),
+    "lightning_modules": (1, 1, 9),
+    "media": (4, 8, 65),
+    "metrics": (0, 4, 25),
+    "networks": (3, 3, 13),
+    "pipelines": (1, 7, 11),
+    "results": (0, 1, 17),
+    "runtime": (6, 5, 26),
 }
 
 
