@@ -46,6 +46,14 @@ from runtime.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account
 DESCRIPTION = f"""Fits models for sight and sound, and lets them do their work; README.md has the commands.
 Besides those below there is `{PROGRAM} doctor`: what this machine is, and how long each fit takes on it.
 Systems (`--config NAME.yaml`): """
+DEFAULTS = {
+    "checkpoint.filename": "best",
+    "checkpoint.mode": "min",
+    "checkpoint.enable_version_counter": False,
+    "trainer.check_val_every_n_epoch": None,  # validate by batches, whatever an epoch is
+    "trainer.num_sanity_val_steps": 0,
+    "trainer.use_distributed_sampler": False,  # the project's own sampler knows about processes
+}
 say = rank_zero_only(print)
 
 
@@ -76,6 +84,7 @@ class Video2AudioCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.add_lightning_class_args(EvaluationWriter, "evaluation")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
+        parser.set_defaults(DEFAULTS)
         parser.link_arguments("data.init_args.vqvae", "model.init_args.codec")
         switch = {"type": bool, "nargs": "?", "const": True, "default": False}
         parser.add_argument("--fresh", **switch, help="Begin a fit anew; what it has written before is moved aside.")
@@ -225,6 +234,8 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
         The CLI object, after the subcommand has ended.
     """
     typed = sys.argv[1:] if args is None else args
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # classes that a config names may be in the folder of work
     if typed[:1] == ["doctor"]:
         sys.exit(doctor.main(typed[1:], build=lambda args: main(args, run=False)))
     if args is None:

@@ -105,6 +105,11 @@ def use_largest_batch(system: Any, datamodule: HasBatchSize, trainer: Trainer) -
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine"
         raise ValueError(find_shortage(need, before, trainer.accumulate_grad_batches, name, free_gib))
     batch_size = _largest_divisor(num_samples, largest)
+    if batch_size < num_samples and not system.automatic_optimization:
+        raise ValueError(
+            f"{largest} samples fit, and {type(system).__name__} updates its weights by hand, so batches cannot be "
+            f"added up to {num_samples}. Set --data.batch_size {largest}: a step then learns from fewer samples."
+        )
     datamodule.batch_size = batch_size
     trainer.accumulate_grad_batches = num_samples // batch_size
     if isinstance(trainer.val_check_interval, int):

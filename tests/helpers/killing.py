@@ -113,7 +113,7 @@ def arm(kill: Kill) -> None:
     if kill.moment == "start":
         before(System, "setup")
     elif kill.moment == "step":
-        before(System, "training_step")
+        before(System, "log_training")
     elif kill.moment == "validation":
         before(System, "validation_step")
     elif kill.moment == "rename":
