@@ -41,7 +41,7 @@ from runtime.resuming import (
     read_resume_point,
 )
 from runtime.systems import list_systems
-from runtime.wandb_run import ARTIFACT_PREFIX, fetch_artifact, has_wandb_account, keep_run_id
+from runtime.wandb_run import ARTIFACT_PREFIX, explain_wandb_error, fetch_artifact, has_wandb_account, keep_run_id
 
 DESCRIPTION = f"""Fits models for sight and sound, and lets them do their work; README.md has the commands.
 Besides those below there is `{PROGRAM} doctor`: what this machine is, and how long each fit takes on it.
@@ -109,6 +109,7 @@ class Video2AudioCLI(LightningCLI):
             trainer.callbacks = [c for c in trainer.callbacks or [] if not c.class_path.endswith("ProgressBar")]
         if not has_wandb_account():
             os.environ.setdefault("WANDB_MODE", "offline")
+        os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds; without a network 90 would be waited for
         if self.subcommand:
             check_card(trainer.accelerator)
             say(reason)
@@ -170,7 +171,9 @@ class Video2AudioCLI(LightningCLI):
         kwargs["weights_only"] = True
         folder = Path(self._get(self.config, "checkpoint").dirpath)
         asked = kwargs.get("ckpt_path")
-        if subcommand == "fit":
+        if subcommand == "fit" and self.trainer.fast_dev_run:
+            kwargs["ckpt_path"] = None  # it tries the code out, and leaves the fit as it is
+        elif subcommand == "fit":
             point = self._resume_point(folder, asked)
             kwargs["ckpt_path"] = str(point.path) if point else None
         elif asked is None:
@@ -257,6 +260,8 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
         )
     except FileNotFoundError as error:
         raise FileNotFoundError(with_overlays(str(error), typed)) from error
+    except wandb.errors.Error as error:
+        raise ValueError(explain_wandb_error(error)) from error
     except (ArgumentError, ValueError) as error:
         is_of_the_parser = isinstance(error, ArgumentError) or "Does not validate" in str(error)
         words = with_overlays(short_error(str(error)) if is_of_the_parser else str(error), typed)

@@ -21,8 +21,8 @@ class ConfigSaver(SaveConfigCallback):
         checkpoint[CONFIG_KEY] = self.parser.dump(self.config, skip_none=False)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """On rank 0, once, when a fit starts."""
-        if stage != "fit":
+        """Writes it on rank 0, once, when a fit starts, unless the fit is only tried out."""
+        if stage != "fit" or trainer.fast_dev_run:
             return
         text = self.parser.dump(self.config, skip_none=False)
         folder = Path(trainer.checkpoint_callback.dirpath) if trainer.checkpoint_callback else None

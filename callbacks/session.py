@@ -177,6 +177,8 @@ class Session(Checkpoint):
             self._end = SessionEnd(reason, 0 if stop == TIME_IS_UP else 128 + stop)
 
     def _save(self, trainer: Trainer) -> None:
+        if trainer.fast_dev_run:
+            return
         began_at = time.monotonic()
         last = self.folder / LAST
         new = self.folder / f".{LAST}.partial.new"

@@ -1,4 +1,4 @@
-"""One W&B run a training, however many sessions it takes, and checkpoints kept in it."""
+"""Keeps one W&B run for a training, however many sessions it takes, and checkpoints in it."""
 
 import netrc
 import os
@@ -19,7 +19,7 @@ ARTIFACT_PREFIX = "wandb:"
 
 
 def has_wandb_account() -> bool:
-    """Whether W&B will find a key without asking for one."""
+    """Returns whether W&B will find a key without asking for one."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     files = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
@@ -35,7 +35,7 @@ def has_wandb_account() -> bool:
 
 @rank_zero_only
 def keep_run_id(logger: WandbLogger, folder: Path) -> None:
-    """Gives the logger the run's id that lies beside the checkpoints, or writes down a new one, before the run begins.
+    """Gives the logger the run's id from beside the checkpoints, or writes down a new one, before the run starts.
 
     Online the run is resumed by it; the pieces of an offline run carry it, so that `wandb sync` joins them.
     """
@@ -48,10 +48,16 @@ def keep_run_id(logger: WandbLogger, folder: Path) -> None:
             temporary.write_text(str(logger.version), encoding="utf-8")
 
 
-def store_artifact(logger: WandbLogger, folder: Path, step: int) -> None:
-    """Stores the checkpoints of a folder, and what belongs to them, as a version of the artifact `<system>-<run's id>`.
+def explain_wandb_error(error: wandb.errors.Error) -> str:
+    """Puts an error of W&B, such as a missing network or a refused key, into one line that names the way out."""
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return f"W&B: {reason}. Set WANDB_MODE=offline to keep the run on this machine; `wandb sync` uploads it later."
 
-    Online it returns when all is uploaded.
+
+def store_artifact(logger: WandbLogger, folder: Path, step: int) -> None:
+    """Stores a folder of checkpoints as a version of the artifact `<system>-<run's id>`.
+
+    Online it returns when everything is uploaded.
     """
     artifact = wandb.Artifact(f"{folder.name}-{logger.version}", type="model", metadata={"step": step})
     for path in sorted(folder.iterdir()):
@@ -63,16 +69,16 @@ def store_artifact(logger: WandbLogger, folder: Path, step: int) -> None:
 
 
 def fetch_artifact(name: str, folder: Path) -> Path:
-    """The checkpoint to go on from, of an artifact that is downloaded into an empty folder of this fit.
+    """Downloads an artifact into an empty folder of this fit, and returns the checkpoint to resume from.
 
-    Where the folder holds a checkpoint already, the fit has begun and goes on from that one.
+    If the folder holds a checkpoint already, the fit resumes from that one.
 
     Args:
-        name: `wandb:<entity>/<project>/<artifact>:<version>`.
-        folder: of the fit's checkpoints.
+        name: artifact as `wandb:<entity>/<project>/<artifact>:<version>`.
+        folder: folder of the fit's checkpoints.
 
     Raises:
-        ValueError: where there is no such artifact, or none that can be read.
+        ValueError: if there is no such artifact, or none that can be read.
     """
     point = find_resume_point(folder)
     if point is not None:

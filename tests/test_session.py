@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.conftest import run_cli
 from tests.helpers.killing import TINY, Kill, finish, fit_args, start
 from tests.test_resume import assert_equal_ends, fit_to_the_end, project
 
@@ -81,6 +82,17 @@ def test_a_stop_before_the_first_step_is_one_too(folder: Path) -> None:
     assert code == 130
     assert "Stopped before the first step. Go on with:" in printed
     assert "Traceback" not in printed
+
+
+def test_a_fit_that_is_only_tried_out_leaves_no_checkpoint_and_resumes_from_none(folder: Path) -> None:
+    run_cli(folder, "fit", SYSTEM, "--trainer.fast_dev_run", "true")
+    assert not list((folder / CHECKPOINTS).glob("*"))
+    run_cli(folder, "fit", SYSTEM, "--trainer.max_steps", "2")
+    before = {path.name: path.read_bytes() for path in (folder / CHECKPOINTS).iterdir()}
+    for options in ([], ["--fresh"]):
+        cli = run_cli(folder, "fit", SYSTEM, "--trainer.fast_dev_run", "true", *options)
+        assert cli.trainer.global_step == 1
+        assert {path.name: path.read_bytes() for path in (folder / CHECKPOINTS).iterdir()} == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

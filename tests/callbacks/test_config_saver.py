@@ -19,7 +19,7 @@ def saver():
 
 def trainer_of(folder, *loggers):
     checkpoint = None if folder is None else SimpleNamespace(dirpath=str(folder))
-    return SimpleNamespace(checkpoint_callback=checkpoint, loggers=list(loggers))
+    return SimpleNamespace(fast_dev_run=False, checkpoint_callback=checkpoint, loggers=list(loggers))
 
 
 def test_the_whole_configuration_lies_beside_the_checkpoints_and_with_the_logger(saver, tmp_path):

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,6 +81,28 @@ def test_an_artifact_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(artifact=refuse))
     with pytest.raises(ValueError, match=r"wandb:me/it could not be fetched: not found.*entity/project/name:version"):
         fetch_artifact("wandb:me/it", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (wandb.errors.AuthenticationError("API key must have 40+ characters."), "API key must have 40+ characters"),
+        (wandb.errors.CommError("no such host\nConsider waiting longer"), "no such host"),
+    ],
+)
+def test_a_refused_key_and_a_missing_network_are_reported_in_one_line(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def refuse(**options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    args = ["fit", "--config", "vqvae.yaml", "--config", str(TINY / "vqvae.yaml"), "--data.root", str(data_root)]
+    with (
+        working_folder(tmp_path),
+        pytest.raises(ValueError, match=rf"^W&B: {re.escape(reason)}. Set WANDB_MODE=offline [^\n]*$"),
+    ):
+        cli.main(args)
 
 
 @pytest.fixture
