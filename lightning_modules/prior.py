@@ -12,6 +12,7 @@ from metrics import CodePerplexity
 from networks import CodePrior, Sampling, sample_codes
 from networks.codec.code_grid import unflatten_codes
 from networks.codec.codec import Codec
+from networks.prior.incremental import time_precisions
 from pipelines.outputs import MediaPrediction
 from runtime.checkpoint import load
 
@@ -94,6 +95,10 @@ class Prior(OneNetwork):
     @abstractmethod
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """Flattened codes that are modelled, and the top codes that they are given, or None."""
+
+    def time_sampling(self) -> dict[str, float]:
+        """Seconds of a code on a CPU, by `sampling.precision`."""
+        return time_precisions(self.network)
 
     def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of one batch of code windows."""

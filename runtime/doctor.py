@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from runtime.device_check import check_card
 from runtime.memory import GIB, find_shortage, free_memory_gib, measure_memory
-from runtime.precision import choose_precision, find_device
+from runtime.precision import choose_precision, find_device, name_fastest, time_precisions
 from runtime.program import PROGRAM
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 from runtime.systems import CONFIGS, fitted_systems, is_system
@@ -36,8 +36,8 @@ PACKAGES = ("torchvision", "torchaudio", "lightning", "wandb")
 
 @dataclass
 class Finding:
-    """What was found out about the training of one system: its configured batches of a step and steps (-1: no end),
-    the memory of a step and its seconds (None: it does not fit), and what is to be known besides."""
+    """Findings about the training of one system: its configured batches of a step and steps (-1: no end), the memory
+    of a step and its seconds (None: it does not fit), and a remark."""
 
     system: str
     batch_size: int
@@ -56,12 +56,12 @@ class Finding:
 class StepClock(Callback):
     """Times steps of a fit, and ends it.
 
-    The first step is left out: it starts codebooks and libraries. Where it alone is over the time, the batches that it
-    had until then must do.
+    The first step is left out: it starts codebooks and libraries. If it alone takes longer than the time, its batches
+    until then are timed.
 
     Args:
-        max_steps: at most so many steps are timed.
-        max_seconds: and at most for so long, the batch in which the time runs out included.
+        max_steps: the most steps that are timed.
+        max_seconds: time after which no further batch starts.
     """
 
     def __init__(self, max_steps: int, max_seconds: float) -> None:
@@ -77,7 +77,7 @@ class StepClock(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts batches; their work on a GPU is waited for at the beginning and at the end only."""
+        """Counts batches; their work on a GPU is waited for at the start and at the end only."""
         of_a_step = trainer.accumulate_grad_batches
         is_warm = batch_idx >= of_a_step
         num_batches = batch_idx + 1 - is_warm * of_a_step
@@ -102,7 +102,7 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
         max_steps, max_seconds: see `StepClock`.
 
     Returns:
-        The exit code: 0, or 1 where the card cannot be used at all.
+        The exit code: 0, or 1 if the card cannot be used at all.
     """
     parser = argparse.ArgumentParser(f"{PROGRAM} doctor", description=__doc__.partition(": ")[2])
     parser.add_argument(
@@ -127,6 +127,8 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
     with _quiet():
         parts = {system: build(args) for system, args in _arguments(options.config).items()}
         for line in dict.fromkeys(_precision_line(part.trainer) for part in parts.values()):
+            console.print(line)
+        for line in _fastest_precisions(list(parts.values())):
             console.print(line)
         findings = []
         for system in list(parts):
@@ -165,7 +167,7 @@ def _cpu_name() -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Lightning says at the start of each fit."""
+    """Silences Lightning, which says a lot at the start of each fit."""
     logging.disable(logging.INFO)
     try:
         with warnings.catch_warnings():
@@ -176,7 +178,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _arguments(configs: list[str]) -> dict[str, list[str]]:
-    """What builds each system that is asked for, by its name; a system that lacks an overlay is left out."""
+    """Arguments that build each system that is asked for, by its name; a system that lacks an overlay is left out."""
     paths = {config: path if (path := Path(config)).is_file() else CONFIGS / config for config in configs}
     systems = {path.stem: path for path in paths.values() if is_system(path)}
     arguments = {}
@@ -202,6 +204,15 @@ def _overlay(config: str, system: str) -> str | None:
 def _precision_line(trainer: Trainer) -> str:
     device = find_device(trainer.strategy.root_device.type)
     return dict(choose_precision(asked, device) for asked in (trainer.precision, None))[trainer.precision]
+
+
+def _fastest_precisions(parts: list[Any]) -> list[str]:
+    kinds = dict.fromkeys(part.trainer.strategy.root_device.type for part in parts)
+    lines = [name_fastest("A product of a fit", time_precisions(kind), "--trainer.precision") for kind in kinds]
+    times_s = next((part.model.time_sampling() for part in parts if hasattr(part.model, "time_sampling")), None)
+    if "cpu" in kinds and times_s:  # elsewhere the trainer's precision decides
+        lines.append(name_fastest("A code of sampling", times_s, "--model.sampling.precision"))
+    return lines
 
 
 def examine(system: str, parts: Any, max_steps: int, max_seconds: float) -> Finding:

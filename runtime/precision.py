@@ -1,23 +1,28 @@
 """Which number format a device should compute in."""
 
+import time
 from dataclasses import dataclass
 
 import torch
 
+DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+CLEARLY_SLOWER = 1.5  # a smaller factor may be chance
+
 
 @dataclass(frozen=True)
 class Device:
-    """What the choice of a precision depends on.
+    """All that the choice of a precision depends on.
 
     Attributes:
         kind: `cpu`, `cuda` or `mps`.
-        name: as people call it.
-        has_bf16: whether the hardware computes in bf16; emulation does not count.
+        name: name that people know it by.
+        has_bf16: whether a GPU's hardware computes in bf16, emulation not counted; None for a CPU, which is measured
+            if bf16 is asked for.
     """
 
     kind: str
     name: str
-    has_bf16: bool
+    has_bf16: bool | None
 
 
 def find_device(accelerator: str = "auto") -> Device:
@@ -27,22 +32,26 @@ def find_device(accelerator: str = "auto") -> Device:
         return Device("cuda", torch.cuda.get_device_name(), has_bf16)
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return Device("mps", "Apple GPU", False)
-    return Device("cpu", "CPU", True)
+    return Device("cpu", "CPU", None)
 
 
 def choose_precision(asked: str | None, device: Device) -> tuple[str, str]:
     """(precision for Lightning's Trainer, one line that says which and why).
 
     Args:
-        asked: what the user asked for; None leaves the choice to the device.
-        device: where the computing is done.
+        asked: the user's wish; None leaves the choice to the device.
+        device: the device that computes.
 
     Raises:
-        ValueError: where the device cannot do what was asked for.
+        ValueError: if the device cannot do what was asked for.
     """
     if asked is not None:
         asked = str(asked)
         wanted = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}.get(asked, asked)
+        if wanted.startswith("bf16") and device.kind == "cpu":
+            factor = time_product(torch.bfloat16) / time_product(torch.float32)
+            slower = f", but its products take {factor:.0f} times as long as in fp32. Leave it out for fp32"
+            return wanted, f"Precision {wanted} on CPU: as asked for{slower if factor >= CLEARLY_SLOWER else ''}."
         if wanted.startswith("bf16") and not device.has_bf16:
             raise ValueError(
                 f"precision {asked} was asked for, and {device.name} has no bf16 in hardware. "
@@ -59,3 +68,28 @@ def choose_precision(asked: str | None, device: Device) -> tuple[str, str]:
     if device.kind == "cuda":
         return "16-mixed", f"Precision 16-mixed on {device.name}: it has no bf16 in hardware."
     return "32-true", f"Precision 32-true on {device.name}: exact, and nothing is gained there by default."
+
+
+def time_precisions(kind: str) -> dict[str, float]:
+    """Seconds of a matrix product on a device of this kind, by precisions of the Trainer that fits there can have."""
+    names = {"cpu": ("32-true", "bf16-mixed"), "mps": ("32-true", "16-mixed")}.get(kind, tuple(DTYPES))
+    return {name: time_product(DTYPES[name], kind) for name in names}
+
+
+def time_product(dtype: torch.dtype, kind: str = "cpu") -> float:
+    """Seconds of a matrix product, the shortest of a few; a processor without bf16 instructions needs 50 ms for one."""
+    size = 256 if kind == "cpu" else 4096
+    matrix = torch.ones(size, size, dtype=dtype, device=kind)
+
+    def run() -> float:
+        started_at = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # a GPU is waited for
+        return time.perf_counter() - started_at
+
+    return min(run() for _ in range(6))
+
+
+def name_fastest(work: str, times_s: dict[str, float], option: str) -> str:
+    """One line with the times of a piece of work, by precision, and the option for the fastest."""
+    shown = ", ".join(f"{1000 * seconds:.2g} ms in {name}" for name, seconds in times_s.items())
+    return f"{work}: {shown}. The fastest here: {option} {min(times_s, key=times_s.__getitem__)}"

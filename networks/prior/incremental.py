@@ -1,7 +1,10 @@
 """A prior computed one code at a time, as sampling needs it: exact, and from a cache of fixed size."""
 
+import copy
+import time
 from collections.abc import Callable, Iterable
-from typing import Literal, cast
+from contextlib import suppress
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +29,12 @@ class PriorStepper:
     which case the oldest position gives way to the newest and there is no end.
 
     Args:
-        prior: in evaluation mode.
+        prior: the prior, in evaluation mode.
         labels: (batch,) classes.
-        precision: of the weights on a CPU, see `Sampling`. On other devices autocast decides.
+        precision: precision of the weights on a CPU, see `Sampling`. On other devices autocast decides.
 
     Raises:
-        ValueError: where this device has no such precision.
+        ValueError: if this device has no such precision.
     """
 
     def __init__(self, prior: CodePrior, labels: Tensor, precision: Precision = "float32") -> None:
@@ -54,8 +57,8 @@ class PriorStepper:
         """Forgets everything, and takes a prefix (batch, length) as known; `step` then follows with its last code.
 
         Args:
-            codes: of at most a window; may be empty.
-            context: of these positions (batch, length, width), or None.
+            codes: codes of at most a window; may be empty.
+            context: context of these positions (batch, length, width), or None.
         """
         self.position = codes.shape[1]
         self._rotation = self._rotation_of(self.position // self.prior.num_rows)
@@ -70,11 +73,11 @@ class PriorStepper:
         """Logits (batch, num_codes) of the next code.
 
         Args:
-            previous: the code (batch,) before it; None at the beginning.
-            context: of this position (batch, width), or None.
+            previous: the code (batch,) before it; None at the start.
+            context: context of this position (batch, width), or None.
         """
         if self.position == self.capacity and not self.is_endless:
-            raise ValueError(f"This prior attends to {self.capacity} codes at most; begin anew with a part of them.")
+            raise ValueError(f"This prior attends to {self.capacity} codes at most; start again with a part of them.")
         column, row = divmod(self.position, self.prior.num_rows)
         if row == 0:
             self._rotation = self._rotation_of(column)
@@ -96,7 +99,7 @@ class PriorStepper:
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Raises a ValueError where weights of this precision cannot be computed with."""
+    """Raises a ValueError if weights of this precision cannot be computed with."""
     if precision == "float32":
         return
     if device.type != "cpu":
@@ -108,8 +111,23 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         raise ValueError("The sampling's precision is float16, which needs an x86 CPU. Leave it out, or try int8.")
 
 
+def time_precisions(prior: CodePrior, num_codes: int = 30) -> dict[str, float]:
+    """Seconds of a code in each precision that this CPU has, the shortest of a few."""
+    prior, label = copy.deepcopy(prior).cpu().eval(), torch.zeros(1, dtype=torch.long)
+    times_s: dict[str, float] = {}
+    for precision in get_args(Precision):
+        with suppress(ValueError):  # this CPU lacks it
+            stepper = PriorStepper(prior, label, precision)
+            for _ in range(min(num_codes, stepper.capacity)):
+                started_at = time.perf_counter()
+                stepper.step(label, None)
+                seconds = time.perf_counter() - started_at
+                times_s[precision] = min(seconds, times_s.get(precision, seconds))
+    return times_s
+
+
 class _LayerStepper:
-    """One block; its keys lie as (batch · key heads, head width, capacity), its values with the last two exchanged."""
+    """One block; its keys are (batch · key heads, head width, capacity), its values with the last two exchanged."""
 
     def __init__(self, block: TransformerBlock, batch_size: int, capacity: int, precision: Precision) -> None:
         width = block.attention_out.in_features

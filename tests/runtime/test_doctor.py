@@ -9,7 +9,8 @@ import torch
 from lightning.pytorch.cli import LightningCLI
 
 import cli
-from runtime import doctor
+from lightning_modules import TopPrior
+from runtime import doctor, precision
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 from tests.conftest import SYSTEMS, TINY, working_folder
 from tests.helpers.tiny import tiny_codes, tiny_top, tiny_trainer
@@ -49,7 +50,18 @@ def test_machine_and_all_systems_are_told_and_nothing_is_written(tmp_path, capsy
     assert run_doctor(tmp_path) == 0
     assert list(tmp_path.iterdir()) == []
     output = capsys.readouterr().out
-    for part in ("CPU: ", "cores", "RAM: ", "GPU: ", "Python 3.", f"torch {torch.__version__}", "wandb", "Precision "):
+    for part in (
+        "CPU: ",
+        "cores",
+        "RAM: ",
+        "GPU: ",
+        "Python 3.",
+        f"torch {torch.__version__}",
+        "wandb",
+        "Precision ",
+        "A product",
+        "A code",
+    ):
         assert part in output
     assert "sessions" not in output
     table = rows(output)
@@ -85,10 +97,14 @@ def test_overlays_change_the_training_and_sessions_are_counted(tmp_path, capsys,
 def test_asked_for_precision_is_told(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(doctor, "examine", lambda system, *rest: doctor.Finding(system, 4, 1, -1, 1.0, 9.0))
     (tmp_path / "half.yaml").write_text("trainer: {precision: bf16-mixed, accelerator: cpu}\n")
+    monkeypatch.setattr(precision, "time_product", lambda dtype, kind="cpu": {torch.float32: 0.001}.get(dtype, 0.013))
+    monkeypatch.setattr(TopPrior, "time_sampling", lambda self: {"float32": 0.003, "int8": 0.002})
     run_doctor(tmp_path, "--config", "half.yaml")
     output = capsys.readouterr().out
     assert output.count("Precision ") == 1
-    assert "Precision bf16-mixed on CPU: as asked for." in output
+    assert "Precision bf16-mixed on CPU: as asked for, but its products take 13 times as long as in fp32." in output
+    assert "1 ms in 32-true, 13 ms in bf16-mixed. The fastest here: --trainer.precision 32-true\n" in output
+    assert "3 ms in float32, 2 ms in int8. The fastest here: --model.sampling.precision int8\n" in output
     assert {cells[-1] for cells in rows(output).values()} == {"–"}, "a training without an end has no length"
 
 

@@ -1,12 +1,18 @@
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from runtime.precision import Device, choose_precision, find_device
+from runtime import precision
+from runtime.precision import Device, choose_precision, find_device, name_fastest, time_precisions
 
 T4 = Device("cuda", "Tesla T4", has_bf16=False)
 A100 = Device("cuda", "NVIDIA A100", has_bf16=True)
 APPLE = Device("mps", "Apple GPU", has_bf16=False)
-CPU = Device("cpu", "CPU", has_bf16=True)
+CPU = Device("cpu", "CPU", has_bf16=None)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +91,50 @@ def test_emulated_bf16_does_not_count(monkeypatch):
 def test_the_device_is_the_one_that_lightning_will_use(monkeypatch, accelerator, has_cuda, has_mps, kind):
     pretend(monkeypatch, has_cuda, has_mps)
     assert find_device(accelerator).kind == kind
+
+
+def pretend_times(monkeypatch: pytest.MonkeyPatch, fp32_s: float, bf16_s: float) -> None:
+    times_s = {torch.float32: fp32_s, torch.bfloat16: bf16_s}
+    monkeypatch.setattr(precision, "time_product", lambda dtype, kind="cpu": times_s[dtype])
+
+
+@pytest.mark.parametrize("asked", ["bf16", "bf16-mixed", "bf16-true"])
+def test_a_cpu_without_bf16_instructions_obeys_and_names_the_measured_factor(monkeypatch, asked):
+    pretend_times(monkeypatch, fp32_s=0.0005, bf16_s=0.03)
+    chosen, line = choose_precision(asked, find_device("cpu"))
+    assert chosen.startswith("bf16")
+    assert "as asked for, but its products take 60 times as long as in fp32. Leave it out for fp32." in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("bf16_s", [0.0002, 0.0006])
+def test_a_cpu_with_bf16_instructions_is_not_warned_of(monkeypatch, bf16_s):
+    pretend_times(monkeypatch, fp32_s=0.0005, bf16_s=bf16_s)
+    assert choose_precision("bf16", find_device("cpu")) == ("bf16-mixed", "Precision bf16-mixed on CPU: as asked for.")
+
+
+def test_nothing_is_timed_unless_bf16_is_asked_for(monkeypatch):
+    monkeypatch.setattr(precision, "time_product", lambda *args: pytest.fail("timed"))
+    choose_precision("32", find_device("cpu"))
+    choose_precision(None, find_device("cpu"))
+
+
+def test_the_fastest_precision_is_named():
+    line = name_fastest("A product", {"32-true": 0.0005, "bf16-mixed": 0.03}, "--trainer.precision")
+    assert line == "A product: 0.5 ms in 32-true, 30 ms in bf16-mixed. The fastest here: --trainer.precision 32-true"
+
+
+def test_fits_on_a_cpu_are_timed_in_what_they_can_have():
+    times_s = time_precisions("cpu")
+    assert times_s.keys() == {"32-true", "bf16-mixed"}
+    assert all(0 < seconds < 10 for seconds in times_s.values())
+    for name in times_s:
+        assert choose_precision(name, CPU)[0] == name
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the instructions of x86 are withheld")
+def test_a_processor_whose_bf16_instructions_are_withheld_is_warned_of():
+    code = "from runtime.precision import *; print(choose_precision('bf16', find_device('cpu'))[1])"
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "times as long as in fp32" in found.stdout

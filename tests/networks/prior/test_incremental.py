@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from networks import CodePrior, TopContext
-from networks.prior.incremental import PriorStepper, check_precision
+from networks.prior.incremental import PriorStepper, check_precision, time_precisions
 from tests.helpers.tiny_networks import tiny_prior, tiny_top_context
 
 NUM_ROWS = 4
@@ -130,3 +130,11 @@ def test_logits_are_equal_on_a_gpu(has_context):
         above = None if context is None else context[:, i].cuda()
         found = stepper.step(codes[:, i - 1].cuda() if i else None, above)
         torch.testing.assert_close(found.cpu(), expected[:, i], atol=1e-3, rtol=0)
+
+
+def test_each_precision_of_this_cpu_is_timed_and_the_prior_left_alone():
+    prior = tiny_prior().train()
+    times_s = time_precisions(prior)
+    assert {"float32", "int8"} <= times_s.keys() <= {"float32", "float16", "int8"}
+    assert all(0 < seconds < 1 for seconds in times_s.values())
+    assert prior.training
