@@ -27,18 +27,18 @@ ROOMS = sorted(LEVEL.keys() - {"tests"})
 
 # Faults left in each room: (forbidden, what, where). They are lowered as files are cleaned, until the table goes.
 CEILING = {
-    "benchmarks": (1, 10, 8),
-    "callbacks": (4, 2, 13),
+    "benchmarks": (1, 9, 7),
+    "callbacks": (4, 2, 11),
     "cli": (2, 0, 2),
-    "datamodules": (5, 7, 32),
+    "datamodules": (1, 3, 5),
     "demo": (1, 0, 10),
     "lightning_modules": (1, 1, 9),
-    "media": (4, 8, 65),
+    "media": (3, 6, 40),
     "metrics": (0, 4, 25),
-    "networks": (3, 3, 13),
-    "pipelines": (1, 7, 11),
+    "networks": (3, 3, 12),
+    "pipelines": (0, 7, 8),
     "results": (0, 1, 17),
-    "runtime": (6, 5, 26),
+    "runtime": (5, 3, 18),
 }
 
 
