@@ -125,10 +125,10 @@ def _assign_blocks(class_name: str, weights: dict[str, float], part_of: dict[str
     new = [group for group in weights if group not in part_of]
     needed = [int(not given[part]) for part in PARTS]
     if len(new) < sum(needed):
-        shared = f", besides {len(weights) - len(new)} groups shared with other classes" if given else ""
         raise ValueError(
-            f"Class {class_name!r} has {len(new)} readable files{shared}, expected at least {sum(needed)}: one each for"
-            f" {', '.join(part for part in PARTS if not given[part])}. Files of a group count as one. Add files."
+            f"Class {class_name!r} has {len(new)} readable files, expected at least {sum(needed)}: one each for"
+            f" {', '.join(part for part in PARTS if not given[part])}. Files of a group count as one, and those of the"
+            f" {len(weights) - len(new)} groups that other classes share are not counted. Add files."
         )
     total = sum(weights.values())
     before = [0.0, *accumulate(weights[group] for group in new)]

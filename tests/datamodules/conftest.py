@@ -1,12 +1,17 @@
 """Small paired roots of synthetic sounds and photos."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+
+from datamodules.files import decoded_sounds
 
 RATE_HZ = 8_000
 
@@ -14,6 +19,44 @@ RATE_HZ = 8_000
 @pytest.fixture
 def cache_dir(tmp_path: Path) -> str:
     return str(tmp_path / "cache")
+
+
+class Reads:
+    """Counts which sounds are decoded, which cached ones are opened, and how many are hashed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.decoded: Counter[str] = Counter()
+        self.opened: Counter[str] = Counter()
+        self.num_hashed = 0
+        decoding, opening, hashing = decoded_sounds.read_sound, np.load, hashlib.sha256
+
+        def decode(path: Path, sample_rate_hz: int) -> np.ndarray:
+            self.decoded[path.name] += 1
+            return decoding(path, sample_rate_hz)
+
+        def load(path: Path, **options: Any) -> Any:
+            if isinstance(path, Path) and path.suffix == ".npy":
+                self.opened[path.name.split(".wav")[0] + ".wav"] += 1
+            return opening(path, **options)
+
+        def digest(data: Any = b"") -> Any:
+            self.num_hashed += isinstance(data, np.ndarray)
+            return hashing(data)
+
+        monkeypatch.setattr(decoded_sounds, "read_sound", decode)
+        monkeypatch.setattr(np, "load", load)
+        monkeypatch.setattr(hashlib, "sha256", digest)
+
+    def clear(self) -> None:
+        """Starts from zero."""
+        self.decoded.clear()
+        self.opened.clear()
+        self.num_hashed = 0
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    return Reads(monkeypatch)
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,6 +14,7 @@ from datamodules.files.data_root import DataRoot
 from datamodules.files.decoded_sounds import SoundFile, sound_files
 from datamodules.sounds import Windows
 from networks.codec.codec import Codec
+from runtime.checkpoint import fingerprint
 from tests.datamodules.conftest import RATE_HZ, tree, write_sound
 from tests.helpers.tiny import (
     BOTTOM_LENGTH,
@@ -33,7 +36,7 @@ def root(sound_root) -> Path:
 
 
 def save_vqvae(path: Path, root: Path, seed: int = 0, **facts) -> str:
-    """A checkpoint whose split is the reverse of what would be chosen anew."""
+    """A checkpoint whose split is the reverse of what would be chosen now."""
     names = sorted(f"{file.parent.name}/{file.name}" for file in (root / "sounds").glob("*/*"))
     parts = {"0": "test", "1": "val"}
     split = {name: parts.get(name[-5], "train") for name in names}
@@ -80,6 +83,38 @@ def test_codes_are_computed_once(root, vqvae, cache_dir, encoded):
     assert len(again.train_set) == len(data.train_set)
 
 
+def test_each_sound_is_read_and_hashed_once_and_not_at_all_for_known_codes(root, vqvae, cache_dir, reads):
+    data = codes(root, vqvae, cache_dir)
+    assert set(reads.decoded.values()) == {1}
+    assert reads.num_hashed == len(reads.decoded) == 9
+    reads.clear()
+    again = codes(root, vqvae, cache_dir)
+    again.load_state_dict(data.state_dict())
+    assert (reads.decoded, reads.opened, reads.num_hashed) == ({}, {}, 0)
+
+
+def test_codes_of_version_0_1_are_found_again(root, vqvae, cache_dir, encoded):
+    """The key is made as it was then, of a digest of each cached sound."""
+    data = codes(root, vqvae, cache_dir)
+    (path,) = Path(cache_dir, "codes").iterdir()
+    files = sound_files(data.root, RATE_HZ)
+    key = {
+        "vqvae": fingerprint(data.vqvae.network.state_dict()),
+        "geometry": data.vqvae.geometry.as_dict(),
+        "sounds": [(f.name, f.part, hashlib.sha256(f.samples()).hexdigest()[:16]) for f in files],
+        "augmentation": (data.seed, data.gain_db, data.num_augmentations, 10),
+    }
+    assert path.stem == hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+
+
+def test_chosen_classes_are_those_of_the_vqvae(root, vqvae, cache_dir):
+    shutil.copytree(root / "sounds/dog", root / "sounds/owl")
+    data = codes(root, vqvae, cache_dir, classes=["cat", "dog"])
+    assert data.classes == CLASSES
+    with pytest.raises(ValueError, match=r"fitted on the classes \['cat', 'dog'\].* have \['cat'\].*--data.classes"):
+        codes(root, vqvae, cache_dir, classes=["cat"])
+
+
 def test_they_are_the_codes_of_the_sounds(root, vqvae, cache_dir):
     data = codes(root, vqvae, cache_dir)
     files = sound_files(DataRoot(str(root), cache_dir, stored_split=data.split), RATE_HZ)
@@ -95,7 +130,7 @@ def test_they_are_the_codes_of_the_sounds(root, vqvae, cache_dir):
 
 
 @pytest.mark.parametrize("change", ["vqvae", "gain_db", "seed", "num_augmentations", "new sound", "replaced sound"])
-def test_whatever_changes_is_computed_anew(root, vqvae, cache_dir, encoded, tmp_path, change):
+def test_whatever_changes_is_computed_again(root, vqvae, cache_dir, encoded, tmp_path, change):
     codes(root, vqvae, cache_dir)
     encoded.clear()
     options = {"gain_db": {"gain_db": 3.0}, "seed": {"seed": 2}}.get(change, {})

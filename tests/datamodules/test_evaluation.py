@@ -10,6 +10,8 @@ import torch
 
 from datamodules import VideoDataModule
 from datamodules.files.data_root import DataRoot
+from datamodules.files.decoded_sounds import sound_files
+from datamodules.files.recordings import find_recordings
 from media import Geometry
 from pipelines.evaluation.jobs import FigureJob, SoundJob
 
@@ -161,6 +163,41 @@ def test_a_sound_that_overlaps_a_training_sound_is_not_held_out(root, cache_dir,
     assert recordings(jobs, "known") >= {"dog/dog_1.wav"}
     assert not (recordings(jobs, "reference") | recordings(jobs, "real")) & {"dog/dog_1.wav", "dog/dog_3.wav"}
     assert said == ["1 held-out sounds share audio or a group with training sounds: dog/dog_3.wav."]
+
+
+def test_a_group_is_one_recording_in_one_half(root, cache_dir):
+    (root / "groups.csv").write_text(
+        "file,group\nsounds/cat/cat_3.wav,a\nsounds/cat/cat_6.wav,a\nsounds/dog/dog_4.wav,b\n"
+    )
+    jobs = jobs_of(root, cache_dir)
+    assert "cat/cat_3.wav" in recordings(jobs, "reference")
+    assert recordings(jobs, "real") == {"cat/cat_4.wav", "cat/cat_5.wav", "dog/dog_5.wav", "dog/dog_6.wav"}
+
+
+def test_a_sound_in_a_group_with_a_training_sound_is_not_held_out(root, cache_dir, caplog):
+    (root / "groups.csv").write_text("file,group\nsounds/cat/cat_1.wav,a\nsounds/cat/cat_4.wav,a\n")
+    jobs = jobs_of(root, cache_dir)
+    assert "cat/cat_4.wav" not in recordings(jobs, "reference") | recordings(jobs, "real")
+    assert "1 groups of sounds/ are in several parts" in caplog.text
+
+
+def test_each_sound_is_hashed_once_and_compared_with_its_neighbours_once(root, cache_dir, reads):
+    evaluation_data(root, cache_dir).test_dataloader()
+    assert set(reads.decoded.values()) == {1}
+    assert reads.num_hashed == len(reads.decoded) == 14
+    before = Counter(reads.opened)
+    reads.clear()
+    find_recordings(sound_files(DataRoot(str(root), cache_dir), GEOMETRY.sample_rate_hz))
+    assert reads.opened == dict.fromkeys(before, 1)
+    reads.clear()
+    jobs_of(root, cache_dir)
+    assert (reads.decoded, reads.num_hashed) == ({}, 0)
+
+
+def test_kinds_that_an_evaluation_needs_must_have_the_same_classes(root, cache_dir, photo_root):
+    photo_root(cat=5, dogs=5)
+    with pytest.raises(ValueError, match=r"sounds/ has the classes \['cat', 'dog'\] and photos/ has \['cat', 'dogs'\]"):
+        jobs_of(root, cache_dir)
 
 
 def test_what_does_not_fit_is_said(root, cache_dir):

@@ -196,3 +196,98 @@ def test_an_unreadable_sound_is_named_and_left_out(sound_root, cache_dir, caplog
 def test_the_configured_number_of_classes_is_checked(sound_root, cache_dir):
     with pytest.raises(ValueError, match=r"num_classes is 3.*\['cat', 'dog'\]"):
         module(sound_root(cat=[0.3] * 3, dog=[0.3] * 3), cache_dir, num_classes=3).setup("fit")
+
+
+def start(data: SpectrogramDataModule) -> None:
+    """What a fit does that is resumed from a checkpoint with another split."""
+    data.prepare_data()
+    data.setup("fit")
+    split = data.split["sounds"]
+    data.load_state_dict({"classes": data.classes, "split": {"sounds": split | {"cat/gone.wav": "train"}}})
+
+
+def test_each_sound_is_decoded_and_hashed_once(sound_root, cache_dir, reads):
+    root = sound_root(cat=[0.3] * 12, dog=[0.5] * 5)
+    (root / "sounds/cat/cat_4.wav").write_text("no sound")
+    start(module(root, cache_dir))
+    assert set(reads.decoded.values()) == {1}
+    assert len(reads.decoded) == 17
+    assert reads.num_hashed == 16
+    reads.clear()
+    data = module(root, cache_dir)
+    data.prepare_data()
+    data.setup("fit")
+    assert reads.decoded == {"cat_4.wav": 1}  # it may be readable by now
+    assert reads.num_hashed == 0
+    held_out = [name.split("/")[1] for name, part in data.split["sounds"].items() if part != "train"]
+    assert reads.opened == dict.fromkeys(held_out, 1)  # for the energy of their windows
+
+
+def test_a_cache_without_records_is_taken_over(sound_root, cache_dir, reads):
+    data = module(sound_root(cat=[0.3] * 4, dog=[0.5] * 4), cache_dir)
+    data.prepare_data()
+    before = tree(data.root.cache / f"sounds_{RATE_HZ}hz")
+    (record,) = data.root.cache.glob("*.json")
+    kept = record.read_text()
+    record.unlink()
+    reads.clear()
+    start(module(data.root.path, cache_dir))
+    assert not reads.decoded
+    assert tree(data.root.cache / f"sounds_{RATE_HZ}hz") == before
+    assert record.read_text() == kept
+
+
+def test_a_cache_that_lost_a_sound_is_completed(sound_root, cache_dir, reads):
+    data = module(sound_root(cat=[0.3] * 4, dog=[0.5] * 4), cache_dir)
+    data.prepare_data()
+    next(data.root.cache.glob("*/cat/cat_2.wav*.npy")).unlink()
+    reads.clear()
+    start(module(data.root.path, cache_dir))
+    assert reads.decoded == {"cat_2.wav": 1}
+
+
+@pytest.mark.parametrize("length", [220, 221, 235, 255])
+def test_a_name_of_any_length_has_a_place_in_the_cache(sound_root, cache_dir, length):
+    root = sound_root(cat=[0.3] * 3, dog=[0.3] * 3)
+    names = [letter * ((length - 4) // len(letter.encode())) + ".wav" for letter in ("a", "é")]
+    for name in names:
+        write_sound(root / "sounds/cat" / name, np.full(2400, 0.1))
+    write_sound(root / "sounds/cat" / ("a" * (length - 5) + "b.wav"), np.full(2400, 0.2))  # alike at its start
+    data = module(root, cache_dir)
+    start(data)
+    assert len(data.split["sounds"]) == 9
+    assert len({str(file.cache_path) for file in sound_files(data.root, RATE_HZ)}) == 9
+
+
+def test_a_dangling_link_is_named_and_left_out(sound_root, cache_dir, caplog):
+    root = sound_root(cat=[0.3] * 12, dog=[0.3] * 3)
+    (root / "sounds/cat/cat_99.wav").symlink_to("/nowhere")
+    data = module(root, cache_dir)
+    with caplog.at_level(logging.WARNING):
+        start(data)
+    assert "cat/cat_99.wav" in caplog.text
+    assert "cat/cat_99.wav" not in data.split["sounds"]
+
+
+def test_odd_names_of_classes_and_files_are_sorted_and_read(sound_root, cache_dir):
+    root = sound_root(**{"①": [0.3] * 3, "me\u0301sange": [0.3] * 3})
+    (root / "sounds/①/①_1.wav").rename(root / "sounds/①/10²3.wav")
+    (root / "photos/m\u00e9sange").mkdir(parents=True)
+    (root / "photos/①").mkdir(parents=True)
+    data = module(root, cache_dir)
+    start(data)
+    assert sorted(data.classes) == ["m\u00e9sange", "①"]
+    assert "①/10²3.wav" in data.split["sounds"]
+    assert data.root.list_classes("sounds", "photos") == data.classes
+
+
+def test_chosen_classes_and_groups_hold_for_a_whole_fit(sound_root, cache_dir):
+    root = sound_root(cat=[0.3] * 12, cow=[0.3] * 3, dog=[0.3] * 12)
+    data = module(root, cache_dir, classes=["dog", "cat"], group_pattern=r"_(\d)\d*\.")
+    start(data)
+    assert data.classes == ["cat", "dog"]
+    assert {file.label for file in data.train_set.files} == {0, 1}
+    split = data.split["sounds"]
+    assert len(split) == 24
+    for part in (split[f"{name}/{name}_{number}.wav"] for name in ("cat", "dog") for number in (10, 11)):
+        assert part == split["cat/cat_1.wav"] == split["dog/dog_1.wav"]
