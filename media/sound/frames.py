@@ -8,6 +8,8 @@ from itertools import chain
 import av
 import numpy as np
 
+Filter = tuple[str, dict[str, object]]  # one of FFmpeg's, and its options
+
 
 class UnreadableSound(ValueError):
     """A file that should hold a sound does not; the message names the file and the reason."""
@@ -49,8 +51,8 @@ def decode_frames(track: av.AudioStream, packets: Iterable[av.Packet | None]) ->
             yield frame
 
 
-def filter_frames(frames: Iterable[av.AudioFrame], *filters: tuple[str, str]) -> Iterator[av.AudioFrame]:
-    """Frames, all of one kind, through a chain of FFmpeg's filters, each given as its name and its options."""
+def filter_frames(frames: Iterable[av.AudioFrame], *filters: Filter) -> Iterator[av.AudioFrame]:
+    """Frames, all of one kind, through a chain of FFmpeg's filters, each given by its name and its options."""
     graph = None
     for frame in chain(frames, [None]):
         if graph is None:
@@ -80,20 +82,20 @@ def layout_of(track: av.AudioStream) -> av.AudioLayout:
     return _kept(track.codec_context.layout)
 
 
-def downmix(layout: av.AudioLayout) -> tuple[str, str]:
+def downmix(layout: av.AudioLayout) -> Filter:
     """The filter that makes mono of one channel, and stereo of more.
 
     FFmpeg knows how loud each loudspeaker of an order is on either side. Of ambisonic sound the first channel, which
     holds what comes from all directions, is on both sides; so is the mean of channels that FFmpeg cannot place.
     """
     name = "stereo" if layout.nb_channels > 1 else "mono"
-    usual = ("aformat", f"channel_layouts={name}")
+    usual = ("aformat", {"channel_layouts": name})
     try:
         _graph(48_000, "fltp", layout.name, Fraction(1, 48_000), usual)
     except av.ArgumentError:
         num_mixed = 1 if is_ambisonic(layout) else layout.nb_channels
         mix = "+".join(f"{1 / num_mixed:.9f}*c{channel}" for channel in range(num_mixed))
-        return "pan", f"{name}|c0={mix}" + (f"|c1={mix}" if name == "stereo" else "")
+        return "pan", {"args": f"{name}|c0={mix}" + (f"|c1={mix}" if name == "stereo" else "")}
     return usual
 
 
@@ -103,12 +105,15 @@ def is_ambisonic(layout: av.AudioLayout) -> bool:
 
 
 def _graph(
-    sample_rate_hz: int, format_name: str, layout_name: str, time_base: Fraction, *filters: tuple[str, str]
+    sample_rate_hz: int, format_name: str, layout_name: str, time_base: Fraction, *filters: Filter
 ) -> av.filter.Graph:
     graph = av.filter.Graph()
-    options = {"sample_rate": sample_rate_hz, "sample_fmt": format_name, "time_base": time_base}
-    source = graph.add("abuffer", channel_layout=layout_name, **{key: str(value) for key, value in options.items()})
-    graph.link_nodes(source, *(graph.add(*filter) for filter in filters), graph.add("abuffersink")).configure()
+    kind = {"sample_rate": sample_rate_hz, "sample_fmt": format_name, "time_base": time_base}
+    nodes = [
+        graph.add(name, **{key: str(value) for key, value in options.items()})
+        for name, options in (("abuffer", kind | {"channel_layout": layout_name}), *filters, ("abuffersink", {}))
+    ]
+    graph.link_nodes(*nodes).configure()
     return graph
 
 

@@ -152,7 +152,8 @@ def _read_with_pyav(path: Path) -> tuple[np.ndarray, int]:
                 raise UnreadableSound(f"{path} has no sound track.")
             (track, *_), rate_hz = container.streams.audio, 0
             # Interleaved, as PyAV gives any number of channels then. All stay: FFmpeg's mono of stereo is √2 too loud.
-            for frame in filter_frames(decode_frames(track, container.demux(track)), ("aformat", "sample_fmts=flt")):
+            interleaved = ("aformat", {"sample_fmts": "flt"})
+            for frame in filter_frames(decode_frames(track, container.demux(track)), interleaved):
                 channels = frame.to_ndarray().reshape(frame.samples, -1)
                 pieces.append(channels[:, :1] if is_ambisonic(frame.layout) else channels)
                 rate_hz = frame.sample_rate

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from media.sound.frames import as_frames, filter_frames
-from media.sound.loudness import Loudness, lufs, measure_loudness
+from media.sound.loudness import Loudness, measure_loudness, to_lufs
 from media.soundtrack.mux import coded
 from media.soundtrack.streams import pad_to, sound_blocks, track_blocks, track_channels
 from media.video.video_files import probe_video
@@ -24,7 +24,7 @@ MAX_LIMITING_DB = 12.0  # of a peak; beyond it barks become dull thuds
 TOLERANCE_LU = 0.3
 MARGIN_DB = 0.1
 MAX_TRIALS = 12
-LIMITER = "level=0:latency=1:attack=5:release=100"
+LIMITER = {"level": 0, "latency": 1, "attack": 5, "release": 100}
 LOWEST_LIMIT_DB = -24.0  # that FFmpeg's limiter knows
 LEVEL_STEP_S = 0.01
 HEARD_LU = -20.0  # from the loudness of the whole generated sound; what is above is heard
@@ -134,7 +134,7 @@ class Mix:
         original_level = self._measured(self._original_blocks()) if self._has_original else None
         self._stem_gain_db = self._to_target_db(stem_level, MAX_GAIN_DB)
         self._original_gain_db = self._to_target_db(original_level, MAX_ORIGINAL_GAIN_DB)
-        self._ducked = _ducked(lufs(np.concatenate(energies)) > stem_level.integrated_lufs + HEARD_LU)
+        self._ducked = _ducked(to_lufs(np.concatenate(energies)) > stem_level.integrated_lufs + HEARD_LU)
         sources = [(stem_level, self._stem_gain_db), (original_level, self._original_gain_db)]
         self._gain_db, self._limit_db = 0.0, mixing.true_peak_dbtp
         mixed, remark = self._settle([(level, gain_db) for level, gain_db in sources if level])
@@ -145,9 +145,9 @@ class Mix:
         rate_hz = self.mixing.sample_rate_hz
         gain = np.float32(_ratio(self._gain_db))
         frames = as_frames((gain * block for block in self._summed()), rate_hz)
-        limiter = f"limit={_ratio(self._limit_db):.6f}:{LIMITER}"
-        to_blocks = ("aformat", "sample_fmts=fltp"), ("asetnsamples", f"n={rate_hz}:p=0")
-        for frame in filter_frames(frames, ("alimiter", limiter), *to_blocks):
+        limiter = ("alimiter", LIMITER | {"limit": f"{_ratio(self._limit_db):.6f}"})
+        to_blocks = ("aformat", {"sample_fmts": "fltp"}), ("asetnsamples", {"n": rate_hz, "p": 0})
+        for frame in filter_frames(frames, limiter, *to_blocks):
             yield frame.to_ndarray()
 
     def _settle(self, sources: list[tuple[Loudness, float]]) -> tuple[Loudness, str]:

@@ -86,8 +86,8 @@ def sound_blocks(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
         with soundfile.SoundFile(path) as file:
             blocks = (block.mean(axis=1) for block in file.blocks(file.samplerate, dtype="float32", always_2d=True))
             frames = as_frames((check_finite(path, block)[np.newaxis] for block in blocks), file.samplerate)
-            seconds = ("asetnsamples", f"n={sample_rate_hz}:p=0")
-            for frame in filter_frames(frames, ("aresample", str(sample_rate_hz)), seconds):
+            to_rate = ("aresample", {"sample_rate": sample_rate_hz})
+            for frame in filter_frames(frames, to_rate, ("asetnsamples", {"n": sample_rate_hz, "p": 0})):
                 yield frame.to_ndarray()
     except soundfile.LibsndfileError as error:
         raise UnreadableSound(f"{path} is not a readable sound: {error}") from error
@@ -121,13 +121,13 @@ def track_blocks(video: Path, start_s: float, sample_rate_hz: int) -> Iterator[n
         if track is None:
             return
         # Times jitter by some milliseconds in many files; only a larger gap is one.
-        steady = f"{sample_rate_hz}:async=1:first_pts=0:min_hard_comp=0.02"
+        steady = {"sample_rate": sample_rate_hz, "async": 1, "first_pts": 0, "min_hard_comp": 0.02}
         for frame in filter_frames(
             _placed_frames(container, track, start_s),
             ("aresample", steady),
             downmix(layout_of(track)),
-            ("aformat", "sample_fmts=fltp"),
-            ("asetnsamples", f"n={sample_rate_hz}:p=0"),
+            ("aformat", {"sample_fmts": "fltp"}),
+            ("asetnsamples", {"n": sample_rate_hz, "p": 0}),
         ):
             yield frame.to_ndarray()
 

@@ -88,7 +88,7 @@ def test_channels_that_ffmpeg_cannot_place_are_mixed_all_the_same(layout, expect
     samples = np.linspace(0.1, 0.1 * num_channels, num_channels, dtype=np.float32)[np.newaxis]
     frame = av.AudioFrame.from_ndarray(samples, format="flt", layout=layout)
     frame.sample_rate, frame.time_base = RATE_HZ, Fraction(1, RATE_HZ)
-    (mixed,) = filter_frames([frame], downmix(frame.layout), ("aformat", "sample_fmts=fltp"))
+    (mixed,) = filter_frames([frame], downmix(frame.layout), ("aformat", {"sample_fmts": "fltp"}))
     np.testing.assert_allclose(mixed.to_ndarray()[:, 0], expected, atol=1e-6)
 
 
