@@ -1,14 +1,14 @@
 """Sound in FFmpeg's frames: made from arrays, decoded, filtered and mixed down, whatever the order of its channels."""
 
 import ctypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
 
 import av
 import numpy as np
 
-Filter = tuple[str, dict[str, object]]  # one of FFmpeg's, and its options
+Filter = tuple[str, Mapping[str, object]]  # one of FFmpeg's, and its options
 
 
 class UnreadableSound(ValueError):
@@ -92,7 +92,7 @@ def downmix(layout: av.AudioLayout) -> Filter:
     usual = ("aformat", {"channel_layouts": name})
     try:
         _graph(48_000, "fltp", layout.name, Fraction(1, 48_000), usual)
-    except av.ArgumentError:
+    except av.FFmpegError:
         num_mixed = 1 if is_ambisonic(layout) else layout.nb_channels
         mix = "+".join(f"{1 / num_mixed:.9f}*c{channel}" for channel in range(num_mixed))
         return "pan", {"args": f"{name}|c0={mix}" + (f"|c1={mix}" if name == "stereo" else "")}
