@@ -19,7 +19,6 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks import BestCheckpoint, ConfigSaver, EvaluationWriter, MediaLogger, PredictionWriter, Session, SessionEnd
 from cli_arguments import find_configs, fit_command, short_error, with_overlays
@@ -41,6 +40,7 @@ from runtime.resuming import (
     read_resume_point,
 )
 from runtime.systems import list_systems
+from runtime.tell import is_first_process, tell
 from runtime.wandb_run import ARTIFACT_PREFIX, explain_wandb_error, fetch_artifact, has_wandb_account, keep_run_id
 
 DESCRIPTION = f"""Fits models for sight and sound, and lets them do their work; README.md has the commands.
@@ -54,7 +54,6 @@ DEFAULTS = {
     "trainer.num_sanity_val_steps": 0,
     "trainer.use_distributed_sampler": False,  # the project's own sampler knows about processes
 }
-say = rank_zero_only(print)
 
 
 class Video2AudioCLI(LightningCLI):
@@ -112,7 +111,7 @@ class Video2AudioCLI(LightningCLI):
         os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds; without a network 90 would be waited for
         if self.subcommand:
             check_card(trainer.accelerator)
-            say(reason)
+            tell(reason)
             for part in ("model", "data"):
                 values = self._get(self.config, part).init_args
                 for name, value in vars(values).items():
@@ -134,7 +133,7 @@ class Video2AudioCLI(LightningCLI):
     def before_fit(self) -> None:
         """Suits the batch to the memory where that is asked for, else refuses a fit that its card has none for."""
         if self._get(self.config, "largest_batch"):
-            say(use_largest_batch(self.model, self.datamodule, self.trainer))
+            tell(use_largest_batch(self.model, self.datamodule, self.trainer))
         else:
             check_fit(self.model, self.datamodule, self.trainer)
 
@@ -157,8 +156,8 @@ class Video2AudioCLI(LightningCLI):
             session.stop_listening()
         if end is not None:
             what = "To train longer" if end.is_finished else "Go on with"
-            say(f"{end}. {what}:\n  {fit_command(self.typed, end.options)}")
-            if end.exit_code and rank_zero_only.rank == 0:  # another's code would have Lightning kill the first process
+            tell(f"{end}. {what}:\n  {fit_command(self.typed, end.options)}")
+            if end.exit_code and is_first_process():  # another's code would have Lightning kill the first process
                 raise SystemExit(end.exit_code)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -180,7 +179,7 @@ class Video2AudioCLI(LightningCLI):
             path = find_checkpoint(str(folder / "best.ckpt"), self._earlier_outputs)
             if not Path(path).is_file():
                 raise FileNotFoundError(f"There is no checkpoint {path}. Make it with: {fit_command(self.typed)}")
-            say(f"Using {path}.")
+            tell(f"Using {path}.")
             kwargs["ckpt_path"] = path
         return kwargs
 
@@ -205,23 +204,23 @@ class Video2AudioCLI(LightningCLI):
                 keep_run_id(logger, folder)
         if point is None:
             roots = [root for root in self._earlier_outputs if Path(root).is_dir()]
-            say(f"Starting from scratch: there is no {folder / LAST}{', nor one under '.join(['', *roots])}.")
+            tell(f"Starting from scratch: there is no {folder / LAST}{', nor one under '.join(['', *roots])}.")
             return None
         max_steps = self.trainer.max_steps
         now = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_none=False))
         changed = changes(point.config, now) if point.config else []
         if 0 < max_steps <= point.step:
             for change in changed:
-                say(f"Changed since that fit: {change}")
+                tell(f"Changed since that fit: {change}")
             other = "; to begin anew with what has changed, add --fresh" if changed else ""
             raise SessionEnd(
                 f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps{other}",
                 options=("--trainer.max_steps", str(2 * max_steps)),
                 is_finished=True,
             )
-        say(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
+        tell(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
         for change in changed:
-            say(f"Changed since that checkpoint: {change}")
+            tell(f"Changed since that checkpoint: {change}")
         return point
 
 

@@ -30,6 +30,7 @@ from pipelines.evaluation.tables import (
     title_of,
 )
 from runtime.precision import find_device
+from runtime.tell import tell
 
 NUM_PLAYERS = 12
 NUM_IN_PICTURE = 6
@@ -86,7 +87,7 @@ class EvaluationWriter(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Says that nothing is lost."""
         if isinstance(exception, KeyboardInterrupt) and hasattr(pl_module, "evaluation"):
-            print(f"The sounds made so far are in {self.output_dir / 'sounds'}. Go on with:\n  {self.command}")
+            tell(f"The sounds made so far are in {self.output_dir / 'sounds'}. Go on with:\n  {self.command}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Prints the table, after the progress bar."""

@@ -19,6 +19,7 @@ from rich.table import Table
 from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from pipelines.input_records import InputRecords
+from runtime.tell import tell
 
 NUM_IN_OVERVIEW = 8
 NUM_ROWS_SHOWN = 20
@@ -84,7 +85,7 @@ class PredictionWriter(BasePredictionWriter):
             self.rows.append(row)
             if row["status"] == "failed":
                 reason = row["reason"] if row["input"] in row["reason"] else f"{row['input']}: {row['reason']}"
-                print(_printable(f"Failed: {reason}"), flush=True)
+                tell(_printable(f"Failed: {reason}"), by_each_process=True)
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for result in prediction:
@@ -110,7 +111,8 @@ class PredictionWriter(BasePredictionWriter):
             self.records.release()
             if isinstance(exception, KeyboardInterrupt):
                 num_inputs = len(trainer.datamodule.clips)
-                print(f"Stopped after {len(self.rows)} of {num_inputs} inputs. The same command goes on.", flush=True)
+                stopped = f"Stopped after {len(self.rows)} of {num_inputs} inputs. The same command goes on."
+                tell(stopped, by_each_process=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Writes and prints the summary of all processes' inputs: after the progress bar, and when all have ended."""
@@ -132,7 +134,7 @@ class PredictionWriter(BasePredictionWriter):
         ]
         _show(shown, f"{len(rows)} input{'s' * (len(rows) > 1)}, also in {path}")
         counts = Counter(row["status"] for row in rows)
-        print(", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed")), flush=True)
+        tell(", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed")))
         if failed:
             raise ValueError(f"{len(failed)} of {len(rows)} inputs failed; see {path}")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
+from runtime.tell import tell
+
 LINE_EVERY_S = 60.0
-say = rank_zero_only(print)
 
 
 class StepProgressBar(RichProgressBar):
@@ -50,7 +50,7 @@ class StepProgressBar(RichProgressBar):
             self._line_at, self._line_step = time.monotonic(), trainer.global_step
 
     def _say(self, trainer: Trainer, figures: str) -> None:
-        say(f"{self._get_train_description(trainer.current_epoch)}: {figures}", flush=True)
+        tell(f"{self._get_train_description(trainer.current_epoch)}: {figures}")
 
     def _get_train_description(self, current_epoch: int) -> str:
         max_steps = self.trainer.max_steps

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import WandbLogger
 from runtime.private_api import count_resumed_epoch, is_accumulating, is_validation_due
 from runtime.resuming import LAST, PREVIOUS
 from runtime.session_time import SessionTime, as_hours
+from runtime.tell import tell
 from runtime.wandb_run import store_artifact
 
 UPLOAD_EVERY_S = 3600
@@ -96,13 +97,13 @@ class Session(Checkpoint):
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self._signal:
-            print(f"\nQuit at once; step {max(self._saved_step, 0)} is the last that is saved.", flush=True)
+            tell(f"\nQuit at once; step {max(self._saved_step, 0)} is the last that is saved.")
             os._exit(128 + number)
         self._signal = number
         if not self._is_training:
             raise SessionEnd("Stopped before the first step", 128 + number)
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        print(f"\n{name}: this step is finished, then all is saved. A second one quits at once.", flush=True)
+        tell(f"\n{name}: this step is finished, then all is saved. A second one quits at once.")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Removes what a process that died while writing has left behind."""

@@ -14,7 +14,6 @@ from unicodedata import normalize
 import numpy as np
 import torch
 import torch.distributed
-from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
@@ -26,9 +25,9 @@ from media.soundtrack.containers import plan_output
 from media.video.photo_files import PHOTO_SUFFIXES, is_photo, read_photo
 from media.video.video_files import VIDEO_SUFFIXES, UnreadableVideo, probe_video, read_frames
 from pipelines.outputs import FORESEEN, foreseen_errors, in_one_line
+from runtime.tell import tell
 
 MAX_STEM_BYTES = 120  # a file's name has 255 at most, and outputs and their temporary files are called longer
-say = rank_zero_only(print)
 
 
 @dataclass  # not frozen: Lightning moves batches to the device field by field
@@ -220,7 +219,7 @@ def _visible_media(folder: Path) -> list[Path]:
         names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
     known = [name for name in names if Path(name).suffix.lower() in VIDEO_SUFFIXES | PHOTO_SUFFIXES]
     if num_others := len(names) - len(known):
-        say(f"{num_others} of the {len(names)} files in {folder} are neither video nor photo, and are left out.")
+        tell(f"{num_others} of the {len(names)} files in {folder} are neither video nor photo, and are left out.")
     return [folder / name for name in sorted(known, key=natural_key)]
 
 

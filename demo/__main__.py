@@ -13,6 +13,7 @@ from demo.dataset import make_dataset
 from demo.video import make_video
 from runtime.exit_codes import end_in_words
 from runtime.systems import CONFIGS
+from runtime.tell import tell
 
 FOLDER = Path("outputs/demo")
 VIDEO = FOLDER / "silent" / "demo.mp4"
@@ -31,14 +32,14 @@ def main() -> None:
     """Runs every step in the project's folder and ends by naming the files to look at."""
     os.chdir(CONFIGS.parent)
     started_at = time.monotonic()
-    print(f"[0/{len(STEPS)}] Drawing {2 * NUM_PHOTOS} photos, synthesising {2 * NUM_SOUNDS} sounds, filming a video")
+    tell(f"[0/{len(STEPS)}] Drawing {2 * NUM_PHOTOS} photos, synthesising {2 * NUM_SOUNDS} sounds, filming a video")
     make_dataset(FOLDER / "data", num_photos=NUM_PHOTOS, num_sounds=NUM_SOUNDS)
     make_video(VIDEO)
     for number, (title, (subcommand, flag, config, *rest)) in enumerate(STEPS, start=1):
         args = [subcommand, flag, config, flag, "demo.yaml", *rest]
-        print(f"\n[{number}/{len(STEPS)}] {title}\n$ python cli.py {' '.join(args)}", flush=True)
+        tell(f"\n[{number}/{len(STEPS)}] {title}\n$ python cli.py {' '.join(args)}")
         cli.main(args)
-    print(
+    tell(
         f"\nDone in {time.monotonic() - started_at:.0f} s. Look at, and listen to:\n"
         "  outputs/demo.mp4                           the video, now with sound\n"
         "  outputs/demo.html                          the report: what was seen and when, the sound, all settings\n"

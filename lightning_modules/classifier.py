@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
@@ -12,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from lightning_modules.one_network import OneNetwork
 from networks import ResNet50
 from pipelines.outputs import LabelPrediction
+from runtime.tell import tell
 
 
 class Classifier(OneNetwork):
@@ -76,7 +76,7 @@ class Classifier(OneNetwork):
         super().on_train_start()
         batches = self.trainer.num_training_batches * self.frozen_epochs
         if 0 < self.trainer.max_steps <= batches // self.trainer.accumulate_grad_batches:
-            rank_zero_info(
+            tell(
                 f"Only the head will learn: the {self.frozen_epochs} frozen epochs outlast the "
                 f"{self.trainer.max_steps} steps of the fit. Lower --model.frozen_epochs, or raise --trainer.max_steps."
             )

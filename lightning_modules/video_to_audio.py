@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import soundfile
 from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities import rank_zero_info
 
 from media.soundtrack.mixing import Mixing
 from media.video.scenes import Scene, find_scenes
@@ -21,6 +20,7 @@ from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, timed
 from runtime.checkpoint import check_fit, fingerprint, load
+from runtime.tell import tell
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 
@@ -188,7 +188,7 @@ class VideoToAudio(LightningModule):
         duration_s = clip.duration_s or self.photo_s or self.geometry.window_s
         scenes = self.find_scenes(sight, duration_s)
         for scene in scenes:
-            rank_zero_info(self._describe(clip.path.name, scene))
+            tell(self._describe(clip.path.name, scene))
         with timed(seconds, "make sound"):
             folder = TemporaryFolder()
             variants = self._write_variants(folder.path, scenes, sight, duration_s)

@@ -18,6 +18,7 @@ from media.files import atomic_path
 from media.soundtrack.containers import CONTAINERS
 from pipelines.outputs import FORESEEN, foreseen_errors, in_one_line
 from runtime.resuming import changes
+from runtime.tell import tell
 
 
 class InputPrediction(Protocol):
@@ -80,7 +81,8 @@ class InputRecords:
         _write_json(self._file(path, ".json"), before | {"worker": f"process {os.getpid()} on {platform.node()}"})
         self._check_place(path, [f"{name}{suffix}" for suffix in (*CONTAINERS, ".wav")])
         if before.get("status") == "done" and (changed := changes(before["settings"], self.settings)):
-            print(f"{path.name} is done again, and its outputs are replaced: {', '.join(changed)}", flush=True)
+            replaced = f"{path.name} is done again, and its outputs are replaced: {', '.join(changed)}"
+            tell(replaced, by_each_process=True)
         return None
 
     def end(self, path: Path, predictions: Sequence[InputPrediction]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
 
 from media.sound.ambience import Ambience
 from media.sound.events import Event
@@ -11,6 +10,7 @@ from media.soundtrack.arranging import arrange, leave_time, plan_events
 from media.video.activity import Activity
 from media.video.scenes import Scene
 from pipelines.sound_generator import SoundGenerator
+from runtime.tell import tell
 
 AMBIENCE, EVENTS = 1, 2  # sources of chance beside the scenes' own
 
@@ -65,7 +65,7 @@ class SceneSound:
         events = self._events_of(scene.label) if len(onsets_s) else [[] for _ in variants]
         if self.activity is not None and not all(events):
             why = "its sound has no single events" if len(onsets_s) else "nothing sudden happens"
-            rank_zero_info(f"{scene.start_s:.2f} to {scene.end_s:.2f} s: {why}, so the sound runs on")
+            tell(f"{scene.start_s:.2f} to {scene.end_s:.2f} s: {why}, so the sound runs on")
         for variant in variants:
             if events[variant]:
                 seed = np.random.SeedSequence([self.seeds[variant], EVENTS, number]).generate_state(1)[0]

@@ -1,14 +1,16 @@
 """`python cli.py doctor`: what this machine is, and how long each training takes on it; no data are needed."""
 
 import argparse
+import io
 import logging
 import math
 import os
 import platform
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -116,7 +118,7 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
     if options.hours is not None and options.hours <= 0:
         parser.error(f"--hours is {options.hours:g}, expected more than 0.")
     session_hours = options.hours or (KAGGLE_HOURS if KAGGLE in os.environ else None)
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console = Console(file=sys.stdout, markup=False, highlight=False, soft_wrap=True)
     for line in describe_machine():
         console.print(line)
     try:
@@ -246,7 +248,7 @@ def measure_step(
     clipping of `trainer`; for the bounds see `StepClock`."""
     clock = StepClock(max_steps, max_seconds)
     batches: Any = [batch] * ((1 + max_steps) * trainer.accumulate_grad_batches)  # a list is a data set, too
-    Trainer(
+    measuring = Trainer(
         accelerator=trainer.strategy.root_device.type,
         devices=1,
         precision=trainer.precision,
@@ -258,7 +260,9 @@ def measure_step(
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-    ).fit(model, DataLoader(batches, batch_size=None))
+    )
+    with redirect_stdout(io.StringIO()):  # the remarks of a system on its fit are none on this one
+        measuring.fit(model, DataLoader(batches, batch_size=None))
     return clock
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from media.files import atomic_path
 from runtime.checkpoint import CHECKPOINT_KEY, check_description, read_checkpoint
 from runtime.described import Described
+from runtime.tell import is_first_process, tell
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CONFIG_KEY = "config"
@@ -75,7 +76,7 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
                 good.append(read_resume_point(path))
             except ValueError as error:
                 bad.append(path)
-                print(f"Passed over: {error}")
+                tell(f"Passed over: {error}")
     if bad and not good:
         raise ValueError(
             f"None of {', '.join(map(str, bad))} can be read. Add --fresh to begin anew; it moves them aside."
@@ -83,11 +84,6 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
     for path in bad if is_ours and is_first_process() else ():
         path.replace(path.with_suffix(".damaged"))
     return max(good, key=lambda point: point.step, default=None)
-
-
-def is_first_process() -> bool:
-    """Whether this process is the first of a distributed fit, or the only one."""
-    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def newest_resume_point(folder: Path, roots: list[str], system: Described, cache_dir: str | None) -> ResumePoint | None:
@@ -101,7 +97,7 @@ def newest_resume_point(folder: Path, roots: list[str], system: Described, cache
     earlier = find_earlier(folder, roots, system)
     if earlier is None or (here is not None and here.step >= earlier.step):
         return here
-    print(f"Copying {earlier.path.parent} (step {earlier.step}) to {folder}.")
+    tell(f"Copying {earlier.path.parent} (step {earlier.step}) to {folder}.")
     return bring_here(earlier, folder, cache_dir)
 
 
@@ -110,7 +106,7 @@ def begin_anew(folder: Path) -> None:
     """Moves a folder's files aside, and marks it, so that earlier outputs are not gone on from either."""
     aside = move_aside(folder)
     if aside is not None:
-        print(f"What was in {folder} lies in {aside} now.")
+        tell(f"What was in {folder} lies in {aside} now.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FRESH).touch()
 
@@ -132,12 +128,12 @@ def find_earlier(folder: Path, roots: list[str], system: Described) -> ResumePoi
         try:
             point = find_resume_point(candidate)
         except ValueError as error:
-            print(f"Passed over: {error}")
+            tell(f"Passed over: {error}")
             continue
         if point is not None and point.fits(system):
             points.append(point)
         elif point is not None:
-            print(f"Passed over: {point.path} was written by another system, or with a network of other sizes.")
+            tell(f"Passed over: {point.path} was written by another system, or with a network of other sizes.")
     return max(points, key=lambda point: point.step, default=None)
 
 
@@ -192,11 +188,11 @@ def find_checkpoint(path: str, roots: list[str]) -> str:
         try:
             points.append(read_resume_point(candidate))
         except ValueError as error:
-            print(f"Passed over: {error}")
+            tell(f"Passed over: {error}")
     if not points:
         return path
     best = max(points, key=lambda point: point.step)
-    print(f"There is no {path}; using {best.path} of step {best.step}.")
+    tell(f"There is no {path}; using {best.path} of step {best.step}.")
     return str(best.path)
 
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import psutil
 
+from runtime.tell import tell
+
 KAGGLE = "KAGGLE_KERNEL_RUN_TYPE"  # Kaggle's notebooks have this variable
 KAGGLE_HOURS = 11.5  # of the 12 that Kaggle gives
 
@@ -52,7 +54,7 @@ class SessionTime:
         if self.hours is not None:
             where = " (Kaggle's limit is 12)" if self.is_on_kaggle else ""
             left = as_hours(max(0.0, 3600 * self.hours - self.age_s))
-            print(f"This session ends before it is {self.hours:g} hours old{where}; {left} are left.")
+            tell(f"This session ends before it is {self.hours:g} hours old{where}; {left} are left.")
 
 
 def machine_age_s() -> float:

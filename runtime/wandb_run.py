@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from media.files import atomic_path
 from runtime.private_api import set_run_id
 from runtime.resuming import LAST, begin_anew, find_resume_point
+from runtime.tell import tell
 
 RUN_ID = "wandb_id.txt"
 ARTIFACT_PREFIX = "wandb:"
@@ -82,7 +83,7 @@ def fetch_artifact(name: str, folder: Path) -> Path:
     """
     point = find_resume_point(folder)
     if point is not None:
-        print(f"{folder} holds step {point.step} already, so {name} is not fetched.")
+        tell(f"{folder} holds step {point.step} already, so {name} is not fetched.")
         return point.path
     try:
         artifact = wandb.Api().artifact(name.removeprefix(ARTIFACT_PREFIX), type="model")

@@ -1,7 +1,6 @@
 """The one reader of a data root, `<root>/<kind>/<class>/*`: any number of kinds, paired by the names of classes."""
 
 import hashlib
-import logging
 import os
 import re
 import unicodedata
@@ -10,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
-
-log = logging.getLogger(__name__)
+from runtime.tell import tell
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class DataRoot:
         for kind, folder in _folders(Path(self.path)).items():
             others = list(self._chosen(_folders(folder)))
             if kind not in kinds and others != classes and not set(others).isdisjoint(classes):
-                rank_zero_only(log.warning)(self._difference(kinds[0], classes, kind, others))
+                tell(self._difference(kinds[0], classes, kind, others))
         return classes
 
     def files(self, kind: str) -> dict[str, Path]:

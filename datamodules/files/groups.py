@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_only
-
-from datamodules.files.data_root import DataRoot, class_of, log, normal_name
+from datamodules.files.data_root import DataRoot, class_of, normal_name
+from runtime.tell import tell
 
 GROUPS_FILE = "groups.csv"
 NUM_NAMED = 5
@@ -61,7 +60,5 @@ def _listed_groups(root: DataRoot, kind: str, names: list[str]) -> dict[str, str
     classes = set(map(class_of, known))
     if unknown := [name for name in of_kind if class_of(name) in classes and name not in known]:
         some = ", ".join(unknown[:NUM_NAMED]) + (", …" if len(unknown) > NUM_NAMED else "")
-        rank_zero_only(log.warning)(
-            "%s names %d files that are not among the readable files of %s/: %s", path, len(unknown), kind, some
-        )
+        tell(f"{path} names {len(unknown)} files that are not among the readable files of {kind}/: {some}")
     return {known[name]: group for name, group in of_kind.items() if name in known}

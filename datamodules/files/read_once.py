@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import track
 
-from datamodules.files.data_root import DataRoot, class_of, log
+from datamodules.files.data_root import DataRoot, class_of
 from media.files import atomic_path
+from runtime.tell import tell
 
 MAX_UNREADABLE_FRACTION = 0.1
 
@@ -111,7 +111,7 @@ def leave_out_unreadable(records: Mapping[str, dict[str, Any]]) -> list[str]:
 def report_unreadable(unreadable: Mapping[str, str]) -> None:
     """Names the files that are left out, and the reasons, in one message."""
     if unreadable:
-        rank_zero_only(log.warning)("%d unreadable files are left out:\n%s", len(unreadable), _lines(unreadable))
+        tell(f"{len(unreadable)} unreadable files are left out:\n{_lines(unreadable)}")
 
 
 def _lines(unreadable: Mapping[str, str]) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
 from rich.progress import track
 from scipy.cluster.hierarchy import DisjointSet
 from scipy.signal import correlate
 
 from datamodules.files.decoded_sounds import SoundFile
+from runtime.tell import tell
 
 MIN_SHARED_SAMPLES = 4000  # a quarter of a second at 16 kHz
 SAME_ABOVE = 0.99  # correlation of the shared samples; it survives lossy coding, another gain and resampling
@@ -54,9 +54,7 @@ def leave_out_known(held_out: list[SoundFile], known: list[SoundFile], recording
     learned = {recordings[file.name] for file in known if file.name in recordings}
     left_out = [file.name for file in held_out if recordings.get(file.name) in learned]
     if left_out:
-        rank_zero_info(
-            f"{len(left_out)} held-out sounds share audio or a group with training sounds: {', '.join(left_out)}."
-        )
+        tell(f"{len(left_out)} held-out sounds share audio or a group with training sounds: {', '.join(left_out)}.")
     return [file for file in held_out if file.name not in left_out]
 
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
-
-from datamodules.files.data_root import DataRoot, class_of, log, natural_key, normal_name
+from datamodules.files.data_root import DataRoot, class_of, natural_key, normal_name
 from datamodules.files.groups import find_groups
 from media.files import atomic_path
+from runtime.tell import tell
 
 PARTS = ("train", "val", "test")
 TRAIN_FRACTION, VAL_FRACTION = 0.70, 0.15
@@ -96,9 +95,7 @@ def decide_split(
     for name, group in groups.items():
         parts[group].add(split[name])
     if torn := sorted(group for group, found in parts.items() if len(found) > 1):
-        rank_zero_only(log.warning)(
-            "Files of %d groups of %s/ are in several parts, as an earlier split has them: %s", len(torn), kind, torn
-        )
+        tell(f"Files of {len(torn)} groups of {kind}/ are in several parts, as an earlier split has them: {torn}")
     return split
 
 

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from media.sound.sound_files import resample
@@ -25,6 +24,7 @@ from pipelines.evaluation.models import FittedModel, figures_of_model, finite
 from pipelines.evaluation.rows import MEASURED_ROWS, PAIRED_ROWS, ROWS, RowSounds
 from pipelines.evaluation.sound_store import SoundStore
 from pipelines.generator import Generator
+from runtime.tell import tell
 
 NO_TAGGER = (
     "Whether the classes are heard was not measured, as there is no tagger. Install ai-edge-litert, get the two files "
@@ -103,7 +103,7 @@ class Evaluation:
         if job.row in ROWS and job.row not in self.sounds.rows:
             return
         if job.row in ROWS and (job.row, job.label) not in self._heard:
-            rank_zero_info(f"{job.row}, {self.classes[job.label]}: {ROWS[job.row]}")
+            tell(f"{job.row}, {self.classes[job.label]}: {ROWS[job.row]}")
         waveforms = self._waveforms(job)
         self._heard[job.row, job.label].append((*self._listen(waveforms), job.groups))
         if job.row in PAIRED_ROWS:
@@ -112,7 +112,7 @@ class Evaluation:
 
     def compute(self) -> dict[str, Any]:
         """All figures as plain data; they stay in `results`, too."""
-        rank_zero_info("Computing the figures and their intervals.")
+        tell("Computing the figures and their intervals.")
         remarks = [] if self.tagger is not None else [NO_TAGGER]
         remarks += [] if "photos" in self._kinds else [NO_PHOTOS]
         self.results = {

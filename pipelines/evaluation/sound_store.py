@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from lightning.pytorch.utilities import rank_zero_info
 
 from media.files import atomic_path
 from runtime.resuming import changes
+from runtime.tell import tell
 
 SETTINGS_FILE = "made_with.json"
 
@@ -53,7 +53,7 @@ class SoundStore:
                     soundfile.write(temporary, waveform, self.sample_rate_hz, subtype="PCM_16", format="FLAC")
             kept = _read(paths)
         elif not self._is_reported:
-            rank_zero_info(f"Resuming: sounds that are in {self.folder} already are not made again.")
+            tell(f"Resuming: sounds that are in {self.folder} already are not made again.")
             self._is_reported = True
         return kept
 
@@ -65,7 +65,7 @@ class SoundStore:
         if old := sorted(folder.glob("*.flac")):
             why = ", ".join(changes(before, now)) or "they were made in another way"
             why = why if before else f"{SETTINGS_FILE} does not say how they were made"
-            rank_zero_info(f"The sounds in {folder} are made again: {why}.")
+            tell(f"The sounds in {folder} are made again: {why}.")
         for sound in old:
             sound.unlink()
         with atomic_path(path) as temporary:

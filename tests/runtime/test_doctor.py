@@ -64,6 +64,7 @@ def test_machine_and_all_systems_are_told_and_nothing_is_written(tmp_path, capsy
     ):
         assert part in output
     assert "sessions" not in output
+    assert "Only the head" not in output, "a remark on a fit, and none is made"
     table = rows(output)
     assert set(table) == {finding.system for finding in findings} == set(SYSTEMS)
     for finding in findings:

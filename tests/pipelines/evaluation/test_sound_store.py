@@ -56,7 +56,7 @@ def test_a_sound_that_cannot_be_read_is_made_again(tmp_path, damage):
 
 def test_sounds_that_were_made_in_another_way_are_made_again_and_that_is_said(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("pipelines.evaluation.sound_store.rank_zero_info", said.append)
+    monkeypatch.setattr("pipelines.evaluation.sound_store.tell", said.append)
     ask(tmp_path, Maker(), {"checkpoints": {"top": "0123"}})
     ask(tmp_path, Maker(), {"checkpoints": {"top": "0123"}}, numbers=(2, 3))
     assert said == []
