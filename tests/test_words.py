@@ -35,10 +35,10 @@ CEILING = {
     "lightning_modules": (1, 1, 9),
     "media": (3, 6, 40),
     "metrics": (0, 4, 25),
-    "networks": (3, 3, 12),
+    "networks": (2, 3, 10),
     "pipelines": (0, 7, 8),
     "results": (0, 1, 17),
-    "runtime": (5, 3, 18),
+    "runtime": (3, 0, 12),
 }
 
 
