@@ -32,7 +32,7 @@ FIGURES = {
     "named": ("named ↑", "share of sounds in which the tagger hears their class at all."),
     "heard": ("heard ↑", "share of sounds in which the tagger hears their class, or an animal, at all."),
     "to_train_ratio": (
-        "newness",
+        "novelty",
         "distance to the nearest training sound, beside that of real sounds of the first half. 1 is as new as a fresh "
         "recording, far above 1 is unlike any of them, and copies have about as much as the row of copied sounds.",
     ),

@@ -57,7 +57,7 @@ def test_on_a_narrow_screen_nothing_is_broken_or_cut_off(width, monkeypatch, cap
     monkeypatch.setenv("COLUMNS", str(width))
     show(RESULTS, "Evaluation")
     printed = capsys.readouterr().out
-    for words in ("real top codes", "FAD ↓", "newness", "LSD ↓"):
+    for words in ("real top codes", "FAD ↓", "novelty", "LSD ↓"):
         assert words in printed
     assert printed.count("12.3") == printed.count("0.988") == 2 * len(MEASURED_ROWS)
     assert max(map(len, printed.splitlines())) <= width
@@ -76,7 +76,7 @@ def test_each_remark_stands_once_with_where_it_holds():
     assert found[1:] == [
         f"{scope}, {remark}"
         for scope in ("cat", "dog")
-        for remark in ("FAD: singular", "FAD, newness: only 3 recordings")
+        for remark in ("FAD: singular", "FAD, novelty: only 3 recordings")
     ]
 
 
@@ -90,7 +90,7 @@ def test_a_remark_on_some_rows_names_them():
 def test_remarks_that_differ_in_a_number_are_one():
     results = copy.deepcopy(RESULTS)
     results["rows"]["noise"] = {name: {"fad": figure(1.0, "only 12 recordings")} for name in ("cat", "dog")}
-    assert remarks(results)[2] == "cat, FAD, newness: only 3 to 12 recordings"
+    assert remarks(results)[2] == "cat, FAD, novelty: only 3 to 12 recordings"
 
 
 def test_markdown_holds_table_meanings_remarks_and_models():
