@@ -21,7 +21,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 
 from callbacks import BestCheckpoint, ConfigSaver, EvaluationWriter, MediaLogger, PredictionWriter, Session, SessionEnd
-from cli_arguments import find_configs, fit_command, short_error, with_overlays
+from cli_arguments import find_configs, fit_command, quote_names, short_error, with_overlays
 from lightning_modules import System
 from runtime import doctor
 from runtime.checkpoint_io import DurableCheckpointIO
@@ -241,9 +241,9 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
     if typed[:1] == ["doctor"]:
         sys.exit(doctor.main(typed[1:], build=lambda args: main(args, run=False)))
     if args is None:
-        sys.argv[1:] = find_configs(sys.argv[1:])
+        sys.argv[1:] = quote_names(find_configs(sys.argv[1:]))
     else:
-        args = find_configs(args)
+        args = quote_names(find_configs(args))
         warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # main(args) is meant to be called
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # inside lightning, with new versions of torch

@@ -3,14 +3,19 @@
 import difflib
 import importlib
 import inspect
+import json
 import re
 import shlex
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+
+import yaml
 
 from runtime.program import PROGRAM
 from runtime.systems import CONFIGS, list_systems
 
+NAMES = re.compile(r"--(?:data|model)(?:\.init_args)?\.(?:inputs|classes)\+?(?==|$)")  # options for names
 FRAME = ("Parser key ", "Does not validate", "Subtypes:", "Errors:", "Problem with", "Expected a ", "Given value")
 
 
@@ -34,6 +39,25 @@ def find_configs(args: list[str], folder: Path = CONFIGS) -> list[str]:
             found.append(arg)
         is_value = arg in ("--config", "-c")
     return found
+
+
+def quote_names(args: list[str]) -> list[str]:
+    """Quotes names of files and classes that YAML would not read as text, such as `#cat.mp4`, `a: b.mp4`, `1` or `no`.
+
+    A list stays a list, unless there is a file of that name.
+    """
+    parts = [part for arg in args for part in (arg.split("=", 1) if NAMES.match(arg) else [arg])]
+    pairs = pairwise(["", *parts])
+    return [_quote(part, before) if NAMES.match(before) and part[:2] != "--" else part for before, part in pairs]
+
+
+def _quote(value: str, option: str) -> str:
+    if value.startswith("[") and not Path(value).is_file():
+        with suppress(yaml.YAMLError):
+            names = yaml.load(value, yaml.BaseLoader)
+            if all(isinstance(name, str) for name in names):
+                return json.dumps(names, ensure_ascii=False)
+    return value if value == "null" or ".classes" in option else json.dumps([value], ensure_ascii=False)
 
 
 def _find_config(name: str, system: str | None, folder: Path) -> Path:

@@ -23,8 +23,8 @@ from datamodules.files.data_root import natural_key
 from datamodules.photos import evaluation_transform
 from media.soundtrack.containers import plan_output
 from media.video.photo_files import PHOTO_SUFFIXES, is_photo, read_photo
-from media.video.video_files import VIDEO_SUFFIXES, UnreadableVideo, probe_video, read_frames
-from pipelines.outputs import FORESEEN, foreseen_errors, in_one_line
+from media.video.video_files import VIDEO_SUFFIXES, probe_video, read_frames
+from pipelines.outputs import reason_of
 from runtime.tell import tell
 
 MAX_STEM_BYTES = 120  # a file's name has 255 at most, and outputs and their temporary files are called longer
@@ -105,10 +105,9 @@ class Clips(Dataset):
         try:
             if (reason := self.ask_first(path, name)) is not None:
                 return UnreadableClip(path, name, reason)
-            with foreseen_errors():
-                return Clip(path, name, _duration_s(path), self.frames_per_second)
-        except FORESEEN as error:
-            return UnreadableClip(path, name, in_one_line(error))
+            return Clip(path, name, _duration_s(path), self.frames_per_second)
+        except Exception as error:
+            return UnreadableClip(path, name, reason_of(error))
 
 
 class VideoDataModule(EvaluationDataModule):
@@ -232,10 +231,5 @@ def _duration_s(path: Path) -> float | None:
         raise FileNotFoundError(_what_is_missing(path))
     if is_photo(path):
         return None
-    try:
-        plan_output(path)
-        return probe_video(path).duration_s
-    except UnreadableVideo:
-        if path.suffix.lower() in PHOTO_SUFFIXES - {".gif"}:  # a damaged one, as is reported when it is read
-            return None
-        raise
+    plan_output(path)  # whether its output can be written is known before its sound is made
+    return probe_video(path).duration_s

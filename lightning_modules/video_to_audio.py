@@ -14,7 +14,7 @@ from metrics import Embedding, MelStatistics
 from networks import Sampling
 from pipelines.evaluation.figures import Evaluation, Tagger
 from pipelines.evaluation.models import FittedModel
-from pipelines.outputs import FORESEEN, FailedPrediction, foreseen_errors, in_one_line
+from pipelines.outputs import FailedPrediction, reason_of
 from pipelines.perception import Clip, Sight, look
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
@@ -163,10 +163,9 @@ class VideoToAudio(LightningModule):
         if hasattr(clip, "reason"):
             return [FailedPrediction(clip.path, clip.name, clip.reason)]
         try:
-            with foreseen_errors():
-                return [self.make_sound(clip)]
-        except FORESEEN as error:
-            return [FailedPrediction(clip.path, clip.name, in_one_line(error))]
+            return [self.make_sound(clip)]
+        except Exception as error:
+            return [FailedPrediction(clip.path, clip.name, reason_of(error))]
 
     def test_step(self, job: Any, batch_idx: int) -> None:
         """Works on one job of the evaluation."""

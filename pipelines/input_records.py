@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from media.files import atomic_path
 from media.soundtrack.containers import CONTAINERS
-from pipelines.outputs import FORESEEN, foreseen_errors, in_one_line
+from pipelines.outputs import reason_of
 from runtime.resuming import changes
 from runtime.tell import tell
 
@@ -102,13 +102,13 @@ class InputRecords:
             remarks = [row["remark"] for row in rows if row.get("remark")]
             record |= {"status": "done", "outputs": [row["output"] for row in rows], "reason": "; ".join(remarks)}
             record["scenes"] = str(rows[0].get("scenes", ""))
-        except FORESEEN as error:
-            record["reason"] = in_one_line(error)
+        except (ValueError, OSError) as error:
+            record["reason"] = reason_of(error)
         record["seconds"] = round(time.monotonic() - started_s, 2)
         try:
             self._write(path, record, files)
         except OSError as error:
-            record |= {"status": "failed", "reason": in_one_line(error)}
+            record |= {"status": "failed", "reason": reason_of(error)}
         self.release(path)
         return self._row(path, record)
 
@@ -194,8 +194,10 @@ class InputRecords:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
-            with foreseen_errors():
+            try:
                 rows = [prediction.save(partial) for prediction in predictions]
+            except Exception as error:
+                raise ValueError(reason_of(error)) from error
             if failed := [row for row in rows if row.get("status") == "failed"]:
                 raise ValueError(failed[0]["reason"])
             rows = [row | {"output": Path(row["output"]).relative_to(partial).as_posix()} for row in rows]

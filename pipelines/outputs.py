@@ -3,8 +3,6 @@
 The classes are not frozen: Lightning moves what `Trainer.predict` returns to the CPU, field by field.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,9 +16,6 @@ from torch import Tensor
 from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from media.sound.sound_files import write_wav
-
-FORESEEN = (ValueError, OSError, FFmpegError, SoundFileError)  # their messages say which fault a file has
-FULL_MEMORY = (MemoryError, torch.OutOfMemoryError)  # it would be full for the next inputs as well
 
 
 class Prediction(Protocol):
@@ -79,24 +74,16 @@ class LabelPrediction:
         return {"photo": self.path, "class": best} | {name: f"{p:.4f}" for name, p in self.probabilities.items()}
 
 
-@contextmanager
-def foreseen_errors() -> Iterator[None]:
-    """Makes any error one of `FORESEEN`, so that it stays with its input: decoders may fail in every way.
+def reason_of(error: Exception) -> str:
+    """Why an input failed, in one line; a decoder may raise anything, and an odd error is named by its kind.
 
     Raises:
-        ValueError: for an error that nobody foresaw; the message names its kind.
+        MemoryError, torch.OutOfMemoryError: if it is the error, as the memory would be full for the next inputs too.
     """
-    try:
-        yield
-    except (*FORESEEN, *FULL_MEMORY):
-        raise
-    except Exception as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
-
-
-def in_one_line(error: Exception) -> str:
-    """The reason why an input failed, for a table."""
-    return " ".join(str(error).split())
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        raise error
+    is_plain = isinstance(error, ValueError | OSError | FFmpegError | SoundFileError)
+    return " ".join((str(error) if is_plain else f"{type(error).__name__}: {error}").split())
 
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field

@@ -19,7 +19,7 @@ from media.soundtrack.mixing import Levels, Mix, Mixing
 from media.soundtrack.mux import mux_sound
 from media.soundtrack.streams import write_sound, write_stem
 from media.video.encoding import encode_picture
-from media.video.photo_files import num_pictures
+from media.video.photo_files import count_pictures
 from media.video.video_files import VideoInfo, probe_video
 from pipelines.perception import Sight
 
@@ -134,7 +134,7 @@ class VideoPrediction:
         remarks = [f"encoded again, as it {reason}"] if reason else []
         if info and info.missing_s:
             remarks.append(f"{info.missing_s:.1f} s are missing at the end of it")
-        if self.is_photo and (number := num_pictures(self.path)) > 1:
+        if self.is_photo and (number := count_pictures(self.path)) > 1:
             remarks.append(f"the first of its {number} pictures is used")
         return remarks
 

@@ -15,7 +15,7 @@ CONTAINERS = {  # suffix: FFmpeg's muxer, the sound's encoder
     ".webm": ("webm", "libopus"),
 }
 HIDING = (".mp4", ".mov")  # they have edit lists, and take the shape of pixels from PyAV
-ANIMATIONS = ("gif", "apng", "webp")  # codecs that players know as files of their own alone
+NEVER_COPIED = ("gif", "apng", "webp", "rawvideo")  # codecs that players do not know in these files
 
 
 def plan_output(video: Path) -> tuple[str, str]:
@@ -26,28 +26,23 @@ def plan_output(video: Path) -> tuple[str, str]:
         `media.video.encoding` does, in words; empty if it can be copied.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        UnreadableVideo: if the file is no video, or does not say when its frames are shown.
+        FileNotFoundError, UnreadableVideo: as `find_obstacle` does.
     """
-    video = Path(video)
+    video, obstacles = Path(video), []
     with opened_video(video) as (_, picture):
-        codec = picture.codec_context.name
         known = [suffix for suffix in (video.suffix.lower(), ".mp4", ".mkv") if _carries(suffix, picture)]
-        if not known and _carries(".mov", picture):
-            known = [".mov"]
-    obstacles = {suffix: find_obstacle(video, suffix) for suffix in known}
-    free = [suffix for suffix, obstacle in obstacles.items() if not obstacle]
-    if free:
-        return free[0], ""
-    return ".mp4", next(iter(obstacles.values()), f"holds a {codec} picture, that no video file carries with sound")
+    for suffix in known or [".mov"]:
+        obstacles.append(find_obstacle(video, suffix))
+        if not obstacles[-1]:
+            return suffix, ""
+    return ".mp4", obstacles[0]
 
 
 def output_suffix(video: Path) -> str:
     """The suffix under which `mux_sound` can write this video: its own if possible, else .mp4, .mkv or .mov.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        UnreadableVideo: if the file is no video, or its picture cannot be copied into any of these.
+        FileNotFoundError, UnreadableVideo: as `find_obstacle` does, or if the picture has to be encoded again.
     """
     suffix, obstacle = plan_output(video)
     if obstacle:
@@ -63,11 +58,11 @@ def find_obstacle(video: Path, suffix: str) -> str:
         UnreadableVideo: if the file is no video, or does not say when its frames are shown.
     """
     with opened_video(video) as (container, picture):
-        codec = picture.codec_context.name
-        if container.format.name == "avi" and codec == "h264" and picture.codec_context.has_b_frames:
+        codec = picture.codec_context
+        if container.format.name == "avi" and codec.name == "h264" and codec.has_b_frames:
             raise UnreadableVideo(f"{video} does not say when its B-frames are shown; convert it to .mp4 first.")
         if not _carries(suffix, picture):
-            return f"holds a {codec} picture, that a {suffix or 'file without suffix'} does not carry"
+            return f"holds a {codec.name} picture, that a {suffix or 'file without suffix'} does not carry"
         if own_pixel_shape(picture) and suffix not in HIDING:
             return f"stretches its picture, as no {suffix} can"
         return _obstacle_in_time(container, picture, suffix)
@@ -85,7 +80,7 @@ def own_pixel_shape(picture: av.VideoStream) -> Fraction | None:
 
 
 def _carries(suffix: str, picture: av.VideoStream) -> bool:
-    if suffix not in CONTAINERS or picture.codec_context.name in ANIMATIONS:
+    if suffix not in CONTAINERS or picture.codec_context.name in NEVER_COPIED:
         return False
     try:
         with av.open(os.devnull, "w", format=CONTAINERS[suffix][0]) as container:

@@ -1,6 +1,8 @@
 """Pictures whose packets no video file can take over as they are, such as animations, encoded again."""
 
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -28,28 +30,25 @@ def encode_picture(video: Path, output: Path) -> None:
         stream.width, stream.height = (max(2, side - side % 2) for side in (info.width, info.height))
         stream.pix_fmt, stream.time_base = "yuv420p", picture.time_base
         stream.codec_context.time_base = picture.time_base
-        shape = picture.sample_aspect_ratio or 1
+        shape = picture.sample_aspect_ratio or Fraction(1)
         stream.codec_context.sample_aspect_ratio = 1 / shape if info.rotation_deg % 180 else shape
         start = 0 if info.is_timed_from_zero else round(info.start_s / picture.time_base)
-        end = round((info.start_s + info.duration_s) / picture.time_base) - start
-        packets = _encoded(timed_frames(video, container, picture), info, stream, start)
+        end = round((info.start_s + info.duration_s) / picture.time_base)
+        packets = _encoded(timed_frames(video, container, picture), info, stream)
         for packet, following in pairwise(chain(packets, [None])):
             packet.duration = (following.pts if following else end) - packet.pts
+            packet.pts, packet.dts = packet.pts - start, packet.dts - start
             written.mux(packet)
 
 
-def _encoded(
-    frames: Iterator[av.VideoFrame], info: VideoInfo, stream: av.VideoStream, start: int
-) -> Iterator[av.Packet]:
-    latest = None
+def _encoded(frames: Iterator[av.VideoFrame], info: VideoInfo, stream: av.VideoStream) -> Iterator[av.Packet]:
+    latest = -math.inf
     for frame in frames:
-        if latest is not None and frame.pts <= latest:  # a clock that runs back
-            continue
-        latest = frame.pts
-        picture = frame
-        if info.rotation_deg or info.is_mirrored:
-            picture = av.VideoFrame.from_ndarray(upright(frame, info))
-        shown = picture.reformat(stream.width, stream.height, format="yuv420p")
-        shown.pts, shown.time_base = frame.pts - start, stream.time_base
-        yield from stream.encode(shown)
+        if frame.pts > latest:  # else the clock runs back
+            latest = frame.pts
+            is_turned = info.rotation_deg or info.is_mirrored
+            shown = av.VideoFrame.from_ndarray(upright(frame, info)) if is_turned else frame
+            shown = shown.reformat(stream.width, stream.height, format="yuv420p")
+            shown.pts, shown.time_base = latest, stream.time_base
+            yield from stream.encode(shown)
     yield from stream.encode(None)

@@ -2,8 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,9 @@ with suppress(ImportError):  # the photos of many phones; Pillow alone reads AVI
 PHOTO_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-PHOTO_FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-MOVING_FORMATS = ("AVIF", "GIF", "PNG")  # whose animations FFmpeg reads
-HEIC_HEAD = re.compile(rb"....ftyp(hei[cmsx]|mif1)", re.DOTALL)
-PHOTO_HEAD = re.compile(rb"\xff\xd8\xff|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|....ftyp(avif|hei[cmsx]|mif1)", re.DOTALL)
+PHOTO_HEAD = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|P[1-6]\s|....ftyp(?:avif|(?P<heic>hei[cmsx]|mif1))", re.DOTALL
+)
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # bytes; programs store their settings in photos
 
 
@@ -29,20 +27,13 @@ class UnreadablePhoto(ValueError):
 
 
 def is_photo(path: Path) -> bool:
-    """Whether a file holds a picture that stands still, readable or not; an animation that FFmpeg reads moves."""
-    try:
-        with _opened(path, PHOTO_FORMATS) as image:
-            return not (image.format in MOVING_FORMATS and getattr(image, "is_animated", False))
-    except Exception:  # on a damaged file Pillow raises nearly anything: OSError, SyntaxError, struct.error …
-        return PHOTO_HEAD.match(_head(path)) is not None
+    """Whether a file holds a picture that stands still, by its first bytes; whether it is whole is seen later."""
+    return _match_head(path) is not None
 
 
-def num_pictures(path: Path) -> int:
-    """The number of pictures, or pages, of which `read_photo` reads the first; 1 if nobody knows.
-
-    A JPEG's preview does not count.
-    """
-    with suppress(Exception), _opened(path) as image:
+def count_pictures(path: Path) -> int:
+    """The number of pictures, or pages, of which `read_photo` reads the first; a JPEG's preview does not count."""
+    with suppress(Exception), Image.open(path) as image:
         return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     return 1
 
@@ -61,27 +52,19 @@ def read_photo(path: Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; expected a photo.")
     try:
-        with _opened(path) as image:
-            return np.array(_rgb_image(ImageOps.exif_transpose(image)))
-    except Exception as error:
-        is_unknown_heic = isinstance(error, UnidentifiedImageError) and HEIC_HEAD.match(_head(path))
-        reason = "to read HEIC, run: pip install pillow-heif" if is_unknown_heic else error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd tags, and reads them well
+            with Image.open(path) as image:
+                return np.array(_rgb_image(ImageOps.exif_transpose(image)))
+    except Exception as error:  # on a damaged file Pillow raises nearly anything: OSError, SyntaxError, struct.error …
+        match = _match_head(path) if isinstance(error, UnidentifiedImageError) else None
+        reason = "to read HEIC, run: pip install pillow-heif" if match and match["heic"] else error
         raise UnreadablePhoto(f"{path} is not a readable photo: {reason}") from error
 
 
-@contextmanager
-def _opened(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
-    Image.init()  # else Pillow does not know yet which formats it knows
-    known = formats and [name for name in formats if name in Image.OPEN]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd tags, and reads them well
-        with Image.open(path, formats=known) as image:
-            yield image
-
-
-def _head(path: Path) -> bytes:
+def _match_head(path: Path) -> re.Match[bytes] | None:
     with path.open("rb") as file:
-        return file.read(12)
+        return PHOTO_HEAD.match(file.read(12))
 
 
 def _rgb_image(image: Image.Image) -> Image.Image:

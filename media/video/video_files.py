@@ -99,12 +99,11 @@ def probe_video(path: Path) -> VideoInfo:
         hours = f"{float(duration) / 3600:.1f}"
         raise UnreadableVideo(f"{path} is {hours} hours long; expected at most {MAX_DURATION_S / 3600:.0f}, cut it.")
     rotation_deg, is_mirrored = _orientation(first_frame)
-    width, height = first_frame.width, first_frame.height
+    sides = (first_frame.width, first_frame.height)[:: -1 if rotation_deg % 180 else 1]
     missing = promised_end - end
     return VideoInfo(
-        path=path,
-        width=height if rotation_deg % 180 else width,
-        height=width if rotation_deg % 180 else height,
+        path,
+        *sides,
         rotation_deg=rotation_deg,
         start_s=float(start),
         duration_s=float(duration),

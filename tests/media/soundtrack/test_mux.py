@@ -10,7 +10,8 @@ import pytest
 from media.soundtrack.containers import output_suffix
 from media.soundtrack.mux import mux_sound
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
-from tests.media.video.test_video_files import UNEVEN_TIMES_MS, even_times_ms, rotate, write_video
+from tests.helpers.containers import set_orientation
+from tests.media.video.test_video_files import UNEVEN_TIMES_MS, even_times_ms, write_video
 
 RATE_HZ = 16_000
 LONGEST_EXCESS_S = 0.02
@@ -110,7 +111,7 @@ def test_the_sound_may_be_shorter_or_longer_than_the_picture(tmp_path, name, enc
 
 @pytest.mark.parametrize("clockwise_deg", [90, 180, 270])
 def test_the_rotation_is_kept(tmp_path, clockwise_deg):
-    video = rotate(write_video(tmp_path / "phone.mp4", even_times_ms(5)), clockwise_deg)
+    video = set_orientation(write_video(tmp_path / "phone.mp4", even_times_ms(5)), clockwise_deg)
     for name in ("out.mp4", "out.mov", "out.mkv"):
         mux_sound(video, chirp(0.2), RATE_HZ, tmp_path / name)
         assert probe_video(tmp_path / name).rotation_deg == clockwise_deg

@@ -1,5 +1,4 @@
 import os
-import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from media.video.photo_files import PHOTO_SUFFIXES
 from media.video.video_files import VIDEO_SUFFIXES, probe_video, read_frames
+from tests.helpers.containers import set_orientation
 
 MILLISECOND = Fraction(1, 1000)
 UNEVEN_TIMES_MS = [0, 40, 80, 400, 1200, 1240, 1280, 2000]
@@ -48,16 +48,6 @@ def even_times_ms(num_frames: int) -> list[int]:
     return [40 * k for k in range(num_frames)]
 
 
-def rotate(path: Path, clockwise_deg: int) -> Path:
-    """Writes a turn into an MP4 file's track header, as a phone does."""
-    content = path.read_bytes()
-    cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_deg]
-    matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
-    start = content.index(b"tkhd") + 44
-    path.write_bytes(content[:start] + matrix + content[start + len(matrix) :])
-    return path
-
-
 def shown(path: Path, frames_per_second: float) -> list[tuple[float, int]]:
     """(time, number of the frame shown)."""
     return [(time_s, round(frame.mean() / 20)) for time_s, frame in read_frames(path, frames_per_second)]
@@ -89,17 +79,19 @@ def test_frames_that_the_file_hides_are_not_shown(tmp_path):
     assert shown(path, 25) == [(k / 25, k + 2) for k in range(4)]
 
 
+@pytest.mark.parametrize("is_mirrored", [False, True])
 @pytest.mark.parametrize("clockwise_deg", [0, 90, 180, 270])
-def test_rotation_is_applied(tmp_path, clockwise_deg):
+def test_orientation_is_applied(tmp_path, clockwise_deg, is_mirrored):
     corner = np.zeros((48, 64, 3), np.uint8)
     corner[:24, :32] = [200, 0, 0]  # the upper left quarter is red
-    path = rotate(write_video(tmp_path / "phone.mp4", [0, 40], pictures=[corner, corner]), clockwise_deg)
+    path = write_video(tmp_path / "phone.mp4", [0, 40], pictures=[corner, corner])
+    set_orientation(path, clockwise_deg, is_mirrored)
     info = probe_video(path)
     [(_, frame)] = read_frames(path, 1)
-    assert info.rotation_deg == clockwise_deg
+    assert (info.rotation_deg, info.is_mirrored) == (clockwise_deg, is_mirrored)
     assert frame.shape == (info.height, info.width, 3)
     assert frame.flags.c_contiguous
-    expected = np.rot90(corner, -clockwise_deg // 90).astype(float)
+    expected = np.rot90(corner[:, ::-1] if is_mirrored else corner, -clockwise_deg // 90).astype(float)
     assert np.abs(frame - expected).mean() < 8
     [(_, small)] = read_frames(path, 1, max_side=32)
     assert np.abs(small - expected[::2, ::2]).mean() < 8
