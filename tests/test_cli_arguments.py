@@ -2,9 +2,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 import cli
-from cli_arguments import find_configs, fit_command, with_overlays
+from cli_arguments import find_configs, fit_command, quote_names, with_overlays
 from runtime.systems import CONFIGS
 
 
@@ -151,3 +152,45 @@ def test_a_mistake_is_reported_in_one_line(args, expected, tmp_path, monkeypatch
     with pytest.raises(ValueError, match=expected) as error:
         cli.main(shlex.split(args))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("#fyp #cat.mp4", ["#fyp #cat.mp4"]),
+        ("What: is it.mp4", ["What: is it.mp4"]),
+        ("clip.mp4", ["clip.mp4"]),
+        ("[cat] a.mp4", ["[cat] a.mp4"]),
+        ("C:\\films\\a.mp4", ["C:\\films\\a.mp4"]),
+        *((name, [name]) for name in ("1", "1.5", "yes", "no", "on", "~", "2024-01-01", "{a: b}", "'a", "-a.mp4")),
+        ("[1]", ["1"]),
+        ("[yes, no, 'a b.mp4']", ["yes", "no", "a b.mp4"]),
+        ("null", None),
+    ],
+)
+def test_names_of_inputs_need_not_be_yaml(value, names):
+    for args in (["--data.inputs", value], [f"--data.inputs={value}"], ["--data.init_args.inputs", value]):
+        option, quoted = quote_names(args)
+        assert option == args[0].split("=")[0]
+        assert yaml.safe_load(quoted) == names
+
+
+def test_names_of_classes_are_texts_and_other_arguments_stay():
+    assert quote_names(["--model.classes", "[1, on]", "--seed", "[1]"]) == [
+        "--model.classes",
+        '["1", "on"]',
+        "--seed",
+        "[1]",
+    ]
+    assert quote_names(["--model.classes=cat", "--data.inputs", "--x"]) == [
+        "--model.classes",
+        "cat",
+        "--data.inputs",
+        "--x",
+    ]
+
+
+def test_a_file_whose_name_is_a_list_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "[1]").touch()
+    assert quote_names(["--data.inputs", "[1]"]) == ["--data.inputs", '["[1]"]']

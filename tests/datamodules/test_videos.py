@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -66,6 +67,59 @@ def test_a_text_file_lists_inputs(folder, tmp_path):
     lines.write_text("\n")
     with pytest.raises(ValueError, match=r"list.TXT is empty, expected one path a line"):
         clips_of(str(lines))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8", "utf-8-sig"])
+def test_a_text_file_may_be_written_by_powershell(folder, encoding):
+    lines = folder / "list.txt"
+    bom = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    (folder / "red.png").rename(folder / "röt.png")
+    lines.write_bytes(f"{bom}{folder / 'röt.png'}\r\n{folder / 'clip_2.mp4'}\r\n".encode(encoding))
+    assert [clip.path.name for clip in clips_of(str(lines))] == ["röt.png", "clip_2.mp4"]
+
+
+def test_a_list_that_is_no_text_is_refused_in_words(folder):
+    (folder / "list.txt").write_bytes("clip.mp4".encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"list\.txt is no text, expected one path a line, in UTF-8 or UTF-16"):
+        clips_of(str(folder / "list.txt"))
+
+
+def test_stills_and_videos_are_told_by_content(folder):
+    (folder / "red.png").rename(folder / "red.mp4")
+    (folder / "clip_2.mp4").rename(folder / "clip_2.jpg")
+    Image.new("RGB", (60, 40)).save(folder / "new.avif")
+    durations = {clip.path.name: clip.duration_s for clip in clips_of(str(folder))}
+    assert durations == {
+        "red.mp4": None,
+        "new.avif": None,
+        "clip_2.jpg": pytest.approx(1.0),
+        "clip_10.mp4": pytest.approx(1.0),
+    }
+
+
+def test_what_cannot_be_written_is_known_when_the_input_is_opened(tmp_path):
+    video = write_video(tmp_path / "v.avi", even_times_ms(40), bf="3")
+    (clip,) = clips_of(str(video))
+    assert "does not say when its B-frames are shown" in clip.reason
+
+
+@pytest.mark.parametrize("error", [AttributeError("no codec"), KeyError("chan"), RuntimeError("odd"), OSError("lost")])
+def test_an_error_of_any_kind_stays_with_its_input(folder, monkeypatch, error):
+    def fail_once(path):
+        if path.name == "clip_2.mp4":
+            raise error
+        return probe_video(path)
+
+    monkeypatch.setattr(videos, "probe_video", fail_once)
+    reasons = [getattr(clip, "reason", None) for clip in clips_of(str(folder))]
+    assert reasons[0] == ("lost" if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
+    assert reasons[1:] == [None, None]
+
+
+def test_a_full_memory_ends_the_call(folder, monkeypatch):
+    monkeypatch.setattr(videos, "probe_video", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        clips_of(str(folder))
 
 
 def test_what_is_no_picture_is_left_out_of_a_folder_and_counted_but_tried_where_it_is_named(folder, capsys):

@@ -31,6 +31,8 @@ class Copied:
             (folder / f"{name}.wav").write_bytes(self.path.read_bytes())
             if "unsaveable" in self.name:
                 raise OSError(errno.ENOSPC, "No space left on device")
+            if "odd" in self.name:
+                raise AttributeError("no codec")
         (folder / f"{self.name}.html").write_text(f'<audio src="{self.name}.wav">')
         return {"output": str(folder / f"{self.name}.wav"), "report": "", "scenes": "0.0-1.0 s cat"}
 

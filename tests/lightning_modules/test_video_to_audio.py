@@ -177,6 +177,26 @@ def test_what_cannot_be_read_is_told_of():
     assert composite().predict_step(unreadable, 0) == [FailedPrediction(Path("clip.mp4"), "clip", "It is no video.")]
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"), [(AttributeError("no codec"), "AttributeError: no codec"), (OSError("lost"), "lost")]
+)
+def test_an_error_of_any_kind_stays_with_its_input(error, reason):
+    class Odd(ColourClip):
+        def frames(self, max_side: int):
+            raise error
+
+    assert composite().predict_step(Odd(RED), 0) == [FailedPrediction(Path("clip.mp4"), "clip", reason)]
+
+
+def test_a_full_memory_ends_the_call():
+    class Large(ColourClip):
+        def frames(self, max_side: int):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        composite().predict_step(Large(RED), 0)
+
+
 def test_a_scenes_description_names_the_class_or_the_likeliest_one():
     model = composite()
     assert model._describe("a.mp4", Scene(0, 1.5, 1, 0.93, 1)) == "a.mp4: 0.00 to 1.50 s: dog (on average 0.93)"

@@ -107,6 +107,27 @@ def test_what_fails_stops_nothing_is_told_of_and_tried_again(photos, tmp_path, c
     assert "There is no file" in table(out)["gone.png"]["reason"]
 
 
+def test_an_error_of_any_kind_while_saving_stays_with_its_input(photos, tmp_path):
+    add(photos, "b odd.png")
+    with pytest.raises(ValueError, match="1 of 4 inputs failed"):
+        copy(photos, tmp_path / "out")
+    assert table(tmp_path / "out")["b odd.png"]["reason"] == "AttributeError: no codec"
+    assert not list((tmp_path / "out").glob("*odd*"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_known_before_the_work(photos, tmp_path, monkeypatch):
+    refuse = Mock(side_effect=PermissionError(13, "Permission denied"))
+    monkeypatch.setattr("pipelines.input_records.tempfile.TemporaryFile", refuse)
+    with pytest.raises(ValueError, match="3 of 3 inputs failed"):
+        copy(photos, tmp_path / "out")
+    reasons = {row["reason"] for row in table(tmp_path / "out").values()}
+    (reason,) = reasons
+    assert (
+        reason == f"{tmp_path / 'out'} cannot be written to (Permission denied); give another --predictions.output_dir."
+    )
+    assert not (tmp_path / "out.log").exists(), "nothing was worked on"
+
+
 @pytest.mark.parametrize("num_put_in_place", [0, 1])
 def test_a_call_that_was_killed_among_its_outputs_goes_on(photos, tmp_path, monkeypatch, num_put_in_place):
     out, path = tmp_path / "out", photos / "a.png"

@@ -14,7 +14,9 @@ from media.video.photo_files import read_photo
 from media.video.video_files import probe_video
 from pipelines.perception import Sight
 from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, in_words, timed
+from tests.helpers.containers import set_edit_list
 from tests.helpers.tiny import GEOMETRY
+from tests.media.video.test_video_files import even_times_ms, write_video
 
 RATE, DURATION_S = GEOMETRY.sample_rate_hz, 2.0
 
@@ -139,3 +141,26 @@ def test_an_animation_becomes_a_video(tmp_path):
     assert row["output"] == str(tmp_path / "out" / "clip.mp4")
     assert probe_video(Path(row["output"])).duration_s == pytest.approx(DURATION_S)
     assert dominant_hz(Path(row["output"])) == pytest.approx(500, abs=5)
+
+
+def test_what_is_not_copied_as_it_is_says_so(tmp_path):
+    video = set_edit_list(write_video(tmp_path / "clip.mp4", even_times_ms(60), bf="2"), [(0.2, 1.0), (0, 1.0)])
+    row = prediction(video).save(tmp_path / "out")
+    assert row["remark"] == "encoded again, as it shows parts of its picture only, by an edit list"
+    assert probe_video(Path(row["output"])).duration_s == pytest.approx(DURATION_S)
+    images = [Image.new("RGB", (8, 8), (60 * number, 0, 0)) for number in range(4)]
+    images[0].save(tmp_path / "clip.webp", save_all=True, append_images=images[1:], duration=250)
+    row = prediction(tmp_path / "clip.webp", is_photo=True).save(tmp_path / "out")
+    assert row["remark"] == "the first of its 4 pictures is used"
+
+
+def test_the_own_sound_of_a_picture_that_is_encoded_again_is_kept(tmp_path):
+    own = 0.3 * np.sin(2 * np.pi * 2_000 * np.arange(48_000 * 3) / 48_000).astype(np.float32)
+    video = write_video(tmp_path / "clip.mp4", even_times_ms(60), bf="2", sound=own)
+    set_edit_list(video, [(0.2, 1.0), (0, 1.0)])
+    row = prediction(video, original="keep").save(tmp_path / "out")
+    with av.open(row["output"]) as container:
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
+    spectrum = np.abs(np.fft.rfft(sound))
+    hz = np.fft.rfftfreq(len(sound), 1 / 48_000)
+    assert spectrum[np.abs(hz - 2_000) < 5].max() > 10 * np.median(spectrum)

@@ -1,11 +1,12 @@
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from media.video.photo_files import UnreadablePhoto, read_photo
+from media.video.photo_files import UnreadablePhoto, count_pictures, is_photo, read_photo
 
 RAMP = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)
 
@@ -27,6 +28,77 @@ def test_every_mode_becomes_rgb(tmp_path, image):
     photo = read_photo(tmp_path / "photo.png")
     assert photo.dtype == np.uint8
     np.testing.assert_array_equal(photo, np.stack([RAMP] * 3, axis=2))
+
+
+WEDGE = np.tile(np.linspace(0, 1, 64), (4, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "white"),
+    [
+        (WEDGE.astype(np.float32), 1),
+        ((255 * WEDGE).astype(np.float32), 255),
+        ((65_535 * WEDGE).astype(np.float32), 65_535),
+        ((1e6 * WEDGE).astype(np.float32), 1e6),
+        ((65_535 * WEDGE).round().astype(np.uint16), 65_535),
+        ((2**30 * WEDGE).astype(np.int32), 2**30),
+    ],
+    ids=lambda value: f"{value:g}" if np.isscalar(value) else str(value.dtype),
+)
+def test_greys_of_many_bits_become_a_wedge(tmp_path, values, white):
+    Image.fromarray(values).save(tmp_path / "grey.tif")
+    photo = read_photo(tmp_path / "grey.tif")
+    assert photo.mean() == pytest.approx(127.5, abs=1)
+    np.testing.assert_allclose(photo[..., 0], 255 * (values / white), atol=0.51)
+
+
+def test_odd_floats_are_no_obstacle(tmp_path):
+    values = WEDGE.astype(np.float32)
+    values[0, :3] = np.nan, np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "grey.tif")
+    photo = read_photo(tmp_path / "grey.tif")
+    assert photo[0, :3].max() == 0
+    assert photo[1:].mean() == pytest.approx(127.5, abs=1)
+
+
+def test_a_png_may_carry_a_long_text(tmp_path):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("settings", "layer " * 300_000, zip=True)
+    Image.fromarray(RAMP).save(tmp_path / "photo.png", pnginfo=notes)
+    np.testing.assert_array_equal(read_photo(tmp_path / "photo.png")[..., 0], RAMP)
+
+
+@pytest.mark.parametrize("kind", ["avif", "bmp", "jpeg", "png", "ppm", "tiff", "webp"])
+def test_a_photo_is_told_by_its_content(tmp_path, kind):
+    Image.fromarray(RAMP).convert("RGB").save(tmp_path / f"photo.{kind}")
+    path = (tmp_path / f"photo.{kind}").rename(tmp_path / "video.mp4")
+    assert is_photo(path)
+    assert count_pictures(path) == 1
+    assert np.abs(read_photo(path)[..., 0].astype(int) - RAMP).mean() < 8
+
+
+def test_a_video_is_no_photo_whatever_its_name_says(tmp_path):
+    (tmp_path / "v.mp4").write_bytes(b"\0\0\0\x20ftypisom\0\0\2\0")
+    (tmp_path / "v.gif").write_bytes(b"GIF89a")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    assert not any(is_photo(tmp_path / name) for name in ("v.mp4", "v.gif", "empty.jpg"))
+
+
+def test_a_heic_photo_that_cannot_be_read_says_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "open", Mock(side_effect=UnidentifiedImageError("unknown")))
+    path = tmp_path / "IMG_0001.HEIC"
+    path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic")
+    assert is_photo(path)
+    with pytest.raises(UnreadablePhoto, match=r"IMG_0001\.HEIC is not a readable photo: .* pip install pillow-heif"):
+        read_photo(path)
+
+
+def test_pictures_of_an_animation_and_of_a_document_are_counted(tmp_path):
+    images = [Image.new("RGB", (8, 8), (60 * number, 0, 0)) for number in range(4)]
+    for name, options in (("a.webp", {"duration": 250}), ("a.tif", {})):
+        images[0].save(tmp_path / name, save_all=True, append_images=images[1:], **options)
+        assert is_photo(tmp_path / name)
+        assert count_pictures(tmp_path / name) == 4
 
 
 def test_cmyk_becomes_rgb(tmp_path):
