@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+from unittest.mock import Mock
 
 import pytest
 import torch
