@@ -1,4 +1,4 @@
-"""The demo's own small data set: two classes, drawn and synthesised offline, and what makes one of its animals."""
+"""The demo's own small data set: two classes, drawn and synthesised offline, and the animals in it."""
 
 from dataclasses import dataclass
 
@@ -24,17 +24,17 @@ EYES: tuple[Colour, ...] = ((150, 190, 70), (226, 178, 50), (110, 170, 210), (15
 
 @dataclass(frozen=True)
 class Animal:
-    """One cat or dog: what it looks like, and where and how it sits in the picture.
+    """One cat or dog: its looks, and its place and pose in the picture.
 
     Why: a photo needs one animal, a video needs the same one again a little moved (`dataclasses.replace`).
 
     Args:
-        label: 'cat' or 'dog'.
+        label: class, 'cat' or 'dog'.
         fur: main colour.
         marking: colour of the pattern.
         eyes: colour of the irises.
-        pattern: one of `PATTERNS`.
-        pose: one of `POSES`; 'head' leaves the body out.
+        pattern: shape of the marking, one of `PATTERNS`.
+        pose: position of the body, one of `POSES`; 'head' leaves the body out.
         x: centre of the head, 0 (left) to 1 (right).
         y: centre of the head, 0 (top) to 1 (bottom).
         scale: radius of the head as a fraction of the picture's shorter side.
@@ -45,8 +45,8 @@ class Animal:
         ear_spread: -1 (ears close together) to 1 (far apart).
         fluff: raggedness of the fur's edge, 0 (smooth) to 0.05.
         eye_opening: 0 (closed) to 1 (wide open).
-        tail_side: -1 (left) or 1 (right); where the tail, the lying body and the patch are.
-        tongue: the tip of the tongue shows.
+        tail_side: side of the tail, the lying body and the patch, -1 (left) or 1 (right).
+        tongue: whether the tip of the tongue shows.
     """
 
     label: str
@@ -70,10 +70,10 @@ class Animal:
 
 
 def sample_animal(label: str, rng: np.random.Generator) -> Animal:
-    """A random animal. Everything but the label is drawn alike for both labels, so that only shapes tell them apart.
+    """Draws a random animal. All but the label is drawn alike for both labels, so that only shapes tell them apart.
 
     Raises:
-        ValueError: where the label is neither 'cat' nor 'dog'.
+        ValueError: if the label is neither 'cat' nor 'dog'.
     """
     check_label(label)
     fur, marking = rng.permutation(list(FURS.values()))[:2] + rng.normal(0, 7, (2, 3))
@@ -102,11 +102,11 @@ def sample_animal(label: str, rng: np.random.Generator) -> Animal:
 
 
 def as_colour(values: np.ndarray) -> Colour:
-    """Red, green and blue, rounded and clipped to 0..255."""
+    """Rounds and clips red, green and blue to 0..255."""
     return tuple(np.clip(np.rint(values), 0, 255).astype(int).tolist())
 
 
 def check_label(label: str) -> None:
-    """Raises ValueError where the label is neither 'cat' nor 'dog'."""
+    """Raises ValueError if the label is neither 'cat' nor 'dog'."""
     if label not in LABELS:
         raise ValueError(f"label is {label!r}, expected one of {LABELS}.")

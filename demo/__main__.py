@@ -1,4 +1,4 @@
-"""`python -m demo`: the whole path, from no data at all to a video with sound, in minutes on a CPU.
+"""`python -m demo` goes the whole way, from no data at all to a video with sound, in minutes on a CPU.
 
 It makes the data, fits the four models with the demo's overlays and gives a silent video a sound track, by the very
 commands that a user types. Run again, it reuses what is there.
@@ -23,7 +23,7 @@ STEPS = (
     ("Reconstructions of sounds it never heard", ["predict", "--config", "vqvae.yaml"]),
     ("Top codes from a class", ["fit", "--config", "top.yaml"]),
     ("Bottom codes from top codes", ["fit", "--config", "bottom.yaml"]),
-    ("What is in a photo", ["fit", "--config", "classifier.yaml"]),
+    ("The class of a photo", ["fit", "--config", "classifier.yaml"]),
     ("Sound for the silent video", ["predict", "--config", "video2audio.yaml", "--data.inputs", str(VIDEO)]),
 )
 
@@ -45,7 +45,7 @@ def main() -> None:
         "  outputs/demo.html                          the report: what was seen and when, the sound, all settings\n"
         "  outputs/demo_spectrogram.png               the spectrogram of its sound\n"
         "  outputs/demo/reconstructions/overview.png  held-out sounds beside their reconstructions\n"
-        "  outputs/demo/training/                     what the models made while they learned\n"
+        "  outputs/demo/training/                     sounds and pictures of the models while they learned\n"
         f"  {VIDEO}              the silent video that went in"
     )
 

@@ -1,6 +1,5 @@
 """Writes the demo's photos and sounds to disk, in the folders that the data modules read."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.progress import track
 from demo import LABELS
 from demo.photos import draw_photo
 from demo.sounds import synthesise
+from media.files import atomic_path
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -20,17 +20,18 @@ def make_dataset(root: Path, num_photos: int, num_sounds: int, seed: int = 1, ph
 
     Why: a first run, and the tests, need a paired set of photos and sounds that is small, free and always there.
 
-    Every file depends on the seed, its label and its number alone, so a larger set begins with the smaller one. A file
-    that exists is left as it is, also where it was made with another seed or size.
+    Every file depends on the seed, its label and its number alone, so a larger set starts with the smaller one. A file
+    that exists is left as it is, even if it was made with another seed or size.
 
     Args:
+        root: folder of the data set.
         num_photos: photos of each label.
         num_sounds: sounds of each label, 16 kHz mono.
-        seed: 0 or more.
+        seed: number that all files are drawn from, 0 or more.
         photo_size: width and height of a photo, in pixels.
 
     Raises:
-        ValueError: where a count or the seed is negative.
+        ValueError: if a count or the seed is negative.
     """
     root = Path(root)
     for name, value in (("num_photos", num_photos), ("num_sounds", num_sounds), ("seed", seed)):
@@ -57,17 +58,11 @@ def make_dataset(root: Path, num_photos: int, num_sounds: int, seed: int = 1, ph
             write_once(path, lambda part, write=write, item=(label, number): write(part, *item))
 
 
-def write_once(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls `write` with a temporary path and renames the result to `path`; does nothing where `path` exists.
+def write_once(path: Path, write: Callable[[Path], object]) -> None:
+    """Has a file written under a temporary name that becomes `path`; does nothing if `path` exists.
 
-    Why: a run that is cut off leaves no half-written file, and the next run goes on from there.
+    Why: a run that is cut off leaves no half-written file, and the next run resumes from there.
     """
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            write(temporary)

@@ -1,4 +1,4 @@
-"""Drawn cats and dogs: photos for the classifier, and the drawer behind the frames of the demo video."""
+"""Drawn cats and dogs, for the photos of the data set and for the frames of the demo video."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -13,10 +13,11 @@ PINK: Colour = (232, 138, 146)
 
 
 def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """A random place without animals: soft colours, on half of the pictures a floor, and a few simple shapes.
+    """Draws a random place without animals: soft colours, on half of the pictures a floor, and a few simple shapes.
 
     Args:
-        size: (width, height) in pixels.
+        rng: source of all that is random.
+        size: size of the picture, (width, height) in pixels.
     """
     width, height = large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
     rows, columns = np.mgrid[-1:1:4j, -1:1:4j][..., None]
@@ -34,12 +35,13 @@ def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> Image.
 
 
 def draw(animal: Animal, background: Image.Image, size: tuple[int, int], mouth_open: float = 0.0) -> Image.Image:
-    """The animal before the background, with smooth edges and without the light and the noise of a camera.
+    """Draws the animal before the background, with smooth edges and without the light and the noise of a camera.
 
     Args:
-        background: an RGB picture, stretched to `size`.
-        size: (width, height) in pixels.
-        mouth_open: 0 (closed) to 1 (wide open).
+        animal: cat or dog to draw.
+        background: RGB picture, stretched to `size`.
+        size: size of the picture, (width, height) in pixels.
+        mouth_open: opening of the mouth, 0 (closed) to 1 (wide open).
     """
     width, height = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
     picture = background.resize((width, height), Image.Resampling.BILINEAR)
@@ -53,10 +55,10 @@ def draw(animal: Animal, background: Image.Image, size: tuple[int, int], mouth_o
 
 
 def draw_photo(label: str, rng: np.random.Generator, size: int = 128) -> Image.Image:
-    """A random photo of an animal: `size` × `size` RGB pixels, with uneven light, a little blur and noise.
+    """Draws a random photo of an animal: `size` × `size` RGB pixels, with uneven light, a little blur and noise.
 
     Raises:
-        ValueError: where the label is neither 'cat' nor 'dog'.
+        ValueError: if the label is neither 'cat' nor 'dog'.
     """
     animal = sample_animal(label, rng)
     background = sample_background(rng, (size, size))
@@ -90,7 +92,7 @@ class _Pen:
     def ellipse(
         self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0, fluff: float = 0
     ) -> None:
-        """`turn` rotates clockwise, in radians; `fluff` makes the edge ragged, as a fraction of the radius."""
+        """Fills an ellipse, turned clockwise by `turn` radians, its edge ragged by `fluff` of the radius."""
         angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         radius = 1 + fluff * np.tile((1, -1), 24) * (1 + np.sin(5 * angles))
         dx, dy = rx * radius * np.cos(angles), ry * radius * np.sin(angles)
@@ -200,7 +202,7 @@ def _draw_eyes(pen: _Pen, animal: Animal, distance: float, y: float, radius: flo
 
 
 def _draw_pattern(pen: _Pen, animal: Animal, rx: float, ry: float) -> None:
-    """The marking on a head of the given radii."""
+    """Draws the marking on a head of the given radii."""
     if animal.pattern == "stripes":
         for x in (-0.3, 0, 0.3):
             pen.fill([(x - 0.08, -0.93 * ry), (x + 0.08, -0.93 * ry), (0.7 * x, -0.5 * ry)], animal.marking)

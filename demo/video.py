@@ -1,4 +1,4 @@
-"""A short silent film: a cat meows, leaves, and a dog barks. The video that the demo gives a sound track to."""
+"""A short silent film, to which the demo gives a sound track: a cat meows, leaves, and a dog barks."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +14,8 @@ from demo.photos import draw, sample_background
 
 SCENE_S = 3.0
 PAUSE_S = 0.5
-CALLS_A_S = {"cat": 0.8, "dog": 1.6}
-FIRST_CALL_S = 0.4
+CRIES_A_S = {"cat": 0.8, "dog": 1.6}
+FIRST_CRY_S = 0.4
 OPENING_S, OPEN_S, CLOSING_S = 0.06, 0.2, 0.12  # of the mouth
 
 
@@ -25,10 +25,13 @@ def make_video(path: Path, seed: int = 1, frames_per_second: int = 25, size: tup
     Why: the demo needs a video with two scenes whose classes a classifier trained on `draw_photo` recognises.
 
     Args:
-        size: (width, height) in pixels, both even.
+        path: file to be written.
+        seed: number that the animals and the room are drawn from.
+        frames_per_second: frames of the video in a second.
+        size: size of the picture, (width, height) in pixels, both even.
 
     Raises:
-        ValueError: where the width or the height is odd, which yuv420p cannot hold.
+        ValueError: if the width or the height is odd, which yuv420p cannot hold.
     """
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"size is {size}, expected an even width and an even height.")
@@ -37,34 +40,34 @@ def make_video(path: Path, seed: int = 1, frames_per_second: int = 25, size: tup
         with av.open(str(part), "w", format="mp4") as container:
             stream = container.add_stream("libx264", rate=frames_per_second)
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-            for frame in _frames(np.random.default_rng(seed), frames_per_second, size):
+            for frame in _draw_frames(np.random.default_rng(seed), frames_per_second, size):
                 container.mux(stream.encode(av.VideoFrame.from_image(frame)))
             container.mux(stream.encode())
 
     write_once(Path(path), write)
 
 
-def _frames(rng: np.random.Generator, frames_per_second: int, size: tuple[int, int]) -> Iterator[Image.Image]:
+def _draw_frames(rng: np.random.Generator, frames_per_second: int, size: tuple[int, int]) -> Iterator[Image.Image]:
     room = sample_background(rng, size)
     for label in LABELS:
         if label != LABELS[0]:
             yield from [room] * round(PAUSE_S * frames_per_second)
         animal = replace(sample_animal(label, rng), pose="sitting", x=0.5, y=0.42, scale=0.22, tilt_rad=0.0)
         for time_s in np.arange(round(SCENE_S * frames_per_second)) / frames_per_second:
-            mouth_open = _mouth_open(time_s, 1 / CALLS_A_S[label])
-            yield draw(_moved(animal, time_s, mouth_open), room, size, mouth_open)
+            mouth_open = _open_mouth(time_s, 1 / CRIES_A_S[label])
+            yield draw(_move(animal, time_s, mouth_open), room, size, mouth_open)
 
 
-def _mouth_open(time_s: float, period_s: float) -> float:
-    """From 0 to 1; it opens fast at the start of each call, as mouths do, and closes more slowly."""
-    since_s = (time_s - FIRST_CALL_S) % period_s
-    if time_s < FIRST_CALL_S:
+def _open_mouth(time_s: float, period_s: float) -> float:
+    """Opens the mouth, from 0 to 1, fast at the start of each cry, and closes it more slowly."""
+    since_s = (time_s - FIRST_CRY_S) % period_s
+    if time_s < FIRST_CRY_S:
         return 0.0
     return float(np.interp(since_s, np.cumsum([0, OPENING_S, OPEN_S, CLOSING_S]), [0, 1, 1, 0]))
 
 
-def _moved(animal: Animal, time_s: float, mouth_open: float) -> Animal:
-    """The head sways and turns, lifts a little with each call, and the eyes blink every 1.7 s."""
+def _move(animal: Animal, time_s: float, mouth_open: float) -> Animal:
+    """Sways, turns and lifts the head a little with each cry, and blinks every 1.7 s."""
     return replace(
         animal,
         x=animal.x + 0.03 * np.sin(1.3 * time_s),

@@ -1,6 +1,5 @@
 """Spectrograms, code grids and confusion matrices as pictures that people look at."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +8,19 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from media.files import atomic_path
+
 
 def draw_grids(rows: list[list[tuple[str, ArrayLike]]], value_range: tuple[float, float] = (-1.0, 1.0)) -> np.ndarray:
-    """Spectrograms, code grids or pictures side by side.
+    """Draws spectrograms, code grids or pictures side by side.
 
     Args:
-        rows: each a list of (title, array); (bins, frames) is shown with low frequencies at the bottom, and
+        rows: lists of (title, array); (bins, frames) is shown with low frequencies at the bottom, and
             (3, height, width) in [0, 1] in its colours.
-        value_range: values shown as the darkest and the brightest colour.
+        value_range: values of the darkest and the brightest colour.
 
     Returns:
-        (height, width, 3) uint8.
+        A picture (height, width, 3) uint8.
     """
     num_columns = max(len(row) for row in rows)
     figure = Figure(figsize=(2.6 * num_columns, 2.4 * len(rows)), dpi=100, layout="constrained")
@@ -44,16 +45,16 @@ def draw_film(
     scenes: list[tuple[float, float, str]],
     sample_rate_hz: int,
 ) -> np.ndarray:
-    """Frames of a video, in their own proportions, over the spectrogram of its sound, on one axis of time.
+    """Draws frames of a video, in their own proportions, over the spectrogram of its sound, on one axis of time.
 
     Args:
-        frames: (height, width, 3) uint8, evenly spaced over the video.
-        spectrogram: (bins, frames) in [-1, 1].
-        scenes: start and end in seconds and name of each.
-        sample_rate_hz: of the sound; half of it is the highest frequency.
+        frames: pictures (height, width, 3) uint8, evenly spaced over the video.
+        spectrogram: levels (bins, frames) in [-1, 1].
+        scenes: start and end in seconds and name of each scene.
+        sample_rate_hz: samples of the sound in a second; half of it is the highest frequency.
 
     Returns:
-        (height, width, 3) uint8.
+        A picture (height, width, 3) uint8.
     """
     height, width = frames[0].shape[:2]
     film_height = min(1.5, 9.3 / len(frames) * height / width)  # inches; the axes are about 9.3 wide
@@ -62,15 +63,8 @@ def draw_film(
     end_s = scenes[-1][1]
     film.set_facecolor("black")
     film.set_yticks([])
-    sound.imshow(
-        np.asarray(spectrogram),
-        origin="lower",
-        aspect="auto",
-        cmap="magma",
-        vmin=-1,
-        vmax=1,
-        extent=(0, end_s, 0, sample_rate_hz / 2000),
-    )
+    extent = (0, end_s, 0, sample_rate_hz / 2000)
+    sound.imshow(np.asarray(spectrogram), "magma", origin="lower", aspect="auto", vmin=-1, vmax=1, extent=extent)
     for start_s, stop_s, name in scenes:
         film.text((start_s + stop_s) / 2, 1.04, name, ha="center", fontsize=10, parse_math=False)
         for axis in (film, sound):
@@ -79,7 +73,7 @@ def draw_film(
     film.set_ylim(0, 1)
     sound.set_xlabel("seconds")
     sound.set_ylabel("kHz")
-    figure.draw_without_rendering()  # the layout is made; what is added now keeps it
+    figure.draw_without_rendering()  # the layout is made, and is kept from here on
     cell = film.get_window_extent()
     cell_ratio = cell.width / len(frames) / cell.height
     for index, frame in enumerate(frames):
@@ -93,7 +87,7 @@ def draw_film(
 
 
 def draw_confusion_matrix(matrix: ArrayLike, classes: list[str]) -> np.ndarray:
-    """Counts with true classes down and predicted classes across → (height, width, 3) uint8."""
+    """Draws counts with true classes down and predicted classes across → (height, width, 3) uint8."""
     matrix = np.asarray(matrix)
     size = 2.5 + 0.6 * len(classes)
     figure = Figure(figsize=(size, size), dpi=100, layout="constrained")
@@ -110,11 +104,9 @@ def draw_confusion_matrix(matrix: ArrayLike, classes: list[str]) -> np.ndarray:
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write (height, width, 3) uint8 under its name only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    Image.fromarray(picture).save(temporary, format="PNG")
-    os.replace(temporary, path)
+    """Writes (height, width, 3) uint8, complete or not at all."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def _render(figure: Figure) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Keeps one small record for each input of `predict`, so that a stopped call resumes where it was."""
+"""Keeps one small record for each input of `predict`, so that a stopped call resumes with the inputs that are left."""
 
 import hashlib
 import json

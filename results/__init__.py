@@ -1,1 +1,1 @@
-"""Around the results: the list of the files they are made on, those files laid out from downloads, and pictures."""
+"""Lists the files that the results are made on, lays them out from downloads, and draws pictures."""

@@ -3,8 +3,9 @@
     python -m results.arrange --sounds FOLDER --photos FOLDER --output data
 
 Each folder is a download as it was unpacked, at any depth: `cat_1.wav` and `dog_barking_1.wav` of 'Audio Cats and
-Dogs', and the images of Oxford-IIIT Pet. Exactly the files of the manifest are taken, sounds only where every sample is
-the one that it lists. The downloads are only read; what is there already is left, so that the command can be repeated.
+Dogs', and the images of Oxford-IIIT Pet. Exactly the files of the manifest are taken, and a sound only if every sample
+is the one that it lists. The downloads are only read. Files that are there already are left, so that the command can be
+repeated.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from rich.progress import track
 from media.files import atomic_path
 from media.sound.sound_files import UnreadableSound
 from media.video.photo_files import read_photo
-from results.manifest import MANIFEST, SAMPLE_RATE_HZ, Entry, read_manifest, read_samples, samples_digest, tell
+from results.manifest import MANIFEST, SAMPLE_RATE_HZ, Entry, digest_samples, list_names, read_manifest, read_samples
 from runtime.exit_codes import end_in_words
 
 LONGEST_SIDE = 256
@@ -30,10 +31,10 @@ SUFFIXES = {"sounds": (".wav", ".flac"), "photos": (".jpg", ".jpeg")}
 
 
 def find_files(folder: Path, kind: str) -> dict[str, list[Path]]:
-    """Every sound, or every photo, at any depth below a folder, by its name without the suffix; hidden ones are not.
+    """Finds every sound, or every photo, at any depth below a folder, by its name without suffix, hidden ones excepted.
 
     Raises:
-        FileNotFoundError: where there is no such folder, or none of these files in it.
+        FileNotFoundError: if there is no such folder, or none of these files in it.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; expected the unpacked download of the {kind}.")
@@ -52,7 +53,7 @@ def find_files(folder: Path, kind: str) -> dict[str, list[Path]]:
 def place_sound(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
     """Writes a sound as 16 kHz mono FLAC, from the first candidate with exactly the manifest's samples.
 
-    Returns: what became of it; where no candidate has these samples, nothing is written.
+    Returns: the outcome in words; nothing is written if no candidate has these samples.
     """
     if target.exists():
         return THERE if _has_samples(target, entry) else f"{DIFFERENT}: {target} is there, with other samples"
@@ -63,7 +64,7 @@ def place_sound(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
         except UnreadableSound as error:
             reason = f"{DIFFERENT}: {error}"
             continue
-        if samples_digest(samples) == entry.sha256:
+        if digest_samples(samples) == entry.sha256:
             _write_flac(target, samples)
             return WRITTEN
         reason = f"{DIFFERENT}: {path} has other samples"
@@ -71,9 +72,9 @@ def place_sound(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
 
 
 def place_photo(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
-    """Writes the first candidate, scaled down to a longest side of 256 pixels, as JPEG; returns what became of it.
+    """Writes the first candidate, scaled down to a longest side of 256 pixels, as JPEG; returns the outcome.
 
-    Only the name is checked: the manifest's bytes are those of a photo that was already scaled and stored again.
+    Only the name is checked, as the manifest's bytes are those of a photo that was already scaled and stored again.
     """
     if target.exists():
         return THERE
@@ -95,18 +96,18 @@ PLACE: dict[str, Callable[[Iterable[Path], Entry, Path], str]] = {"sounds": plac
 
 
 def arrange(folders: dict[str, Path], output: Path, entries: Iterable[Entry]) -> dict[str, str]:
-    """Lays out the files of the manifest, of those kinds that there is a download of.
+    """Lays out the files of the manifest, of those kinds that have a download.
 
     Args:
-        folders: the unpacked download of each kind.
-        output: the data root; made where it is missing.
-        entries: of the manifest.
+        folders: unpacked download of each kind.
+        output: data root, made if it is missing.
+        entries: lines of the manifest.
 
-    Returns: what became of each file, by its path below the root.
+    Returns: outcome of each file, by its path below the root.
 
     Raises:
         FileNotFoundError: as `find_files`.
-        ValueError: where a download and the data root lie in each other.
+        ValueError: if a download and the data root are inside each other.
     """
     check_apart(folders.values(), output)
     candidates = {kind: find_files(folder, kind) for kind, folder in folders.items()}
@@ -119,28 +120,26 @@ def arrange(folders: dict[str, Path], output: Path, entries: Iterable[Entry]) ->
 
 
 def check_apart(folders: Iterable[Path], output: Path) -> None:
-    """Raises a ValueError where something could be written among a download's files, or read from what was written."""
+    """Raises ValueError if files could be written into a download, or read from the output."""
     for folder in map(Path.resolve, folders):
         for target in (output.resolve() / "sounds", output.resolve() / "photos"):
             if target.is_relative_to(folder) or folder.is_relative_to(target):
-                raise ValueError(f"The download {folder} and the output {target} lie in each other; take another one.")
+                raise ValueError(f"The download {folder} and the output {target} are inside each other; take another.")
 
 
 def report(outcomes: dict[str, str]) -> str:
-    """How many files are in their place, and which ones are missing or different."""
-    done = [what for what in outcomes.values() if what in (WRITTEN, THERE)]
+    """Counts the files that are in their place, and lists those that are missing or different."""
+    done = [outcome for outcome in outcomes.values() if outcome in (WRITTEN, THERE)]
     lines = [f"{len(done)} of {len(outcomes)} files are in their place, {done.count(WRITTEN)} of them written now."]
-    missing = [path for path, what in outcomes.items() if what == MISSING]
-    different = [
-        f"{path}, {what.removeprefix(DIFFERENT + ': ')}" for path, what in outcomes.items() if DIFFERENT in what
-    ]
-    lines += [tell("Not in the download", missing)] if missing else []
-    lines += [tell("Not what the manifest lists, and left out", different)] if different else []
+    missing = [path for path, outcome in outcomes.items() if outcome == MISSING]
+    different = [f"{path}, {why.removeprefix(DIFFERENT + ': ')}" for path, why in outcomes.items() if DIFFERENT in why]
+    lines += [list_names("Not in the download", missing)] if missing else []
+    lines += [list_names("Not what the manifest lists, and left out", different)] if different else []
     return "\n".join(lines)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Lays the files out → exit code, 1 where one is missing or different."""
+    """Lays the files out → exit code, 1 if one is missing or different."""
     parser = argparse.ArgumentParser(
         "python -m results.arrange", description="Lays downloads out as the data root that the results are made on."
     )
@@ -155,12 +154,12 @@ def main(args: Sequence[str] | None = None) -> int:
         parser.error("expected --sounds FOLDER, --photos FOLDER or both")
     outcomes = arrange(folders, options.output, read_manifest(options.manifest))
     print(report(outcomes))
-    return int(any(what not in (WRITTEN, THERE) for what in outcomes.values()))
+    return int(any(outcome not in (WRITTEN, THERE) for outcome in outcomes.values()))
 
 
 def _has_samples(path: Path, entry: Entry) -> bool:
     try:
-        return samples_digest(read_samples(path)) == entry.sha256
+        return digest_samples(read_samples(path)) == entry.sha256
     except UnreadableSound:
         return False
 

@@ -1,4 +1,4 @@
-"""How evenly a VQ-VAE uses its codes, on sounds that it was not fitted on."""
+"""Draws how evenly a VQ-VAE uses its codes, on sounds that it was not fitted on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +22,13 @@ TITLES = {"top": "top codes (coarse)", "bottom": "bottom codes (fine)"}
 
 @torch.no_grad()
 def count_codes(checkpoint: Path, root: str, cache_dir: str) -> dict[str, np.ndarray]:
-    """How often each code stands for something in the windows of the validation sounds of the checkpoint's own split.
+    """Counts the codes in the windows of the validation sounds of the checkpoint's own split.
 
-    Returns: for `top` and `bottom` the counts (num_codes,).
+    Returns: counts (num_codes,) for `top` and `bottom`.
 
     Raises:
-        FileNotFoundError: where the checkpoint or the data are missing.
-        ValueError: where the checkpoint is of another system.
+        FileNotFoundError: if the checkpoint or the data are missing.
+        ValueError: if the checkpoint is of another system.
     """
     vqvae = load(checkpoint, "vqvae.yaml")
     if not isinstance(vqvae, VQVAE):
@@ -43,7 +43,7 @@ def count_codes(checkpoint: Path, root: str, cache_dir: str) -> dict[str, np.nda
 
 
 def draw_codes(counts: dict[str, Sequence[int]]) -> Figure:
-    """The share of each code, the most frequent first, beside the share that all would have if used alike."""
+    """Draws the share of each code, the most frequent first, beside the share of codes that are all used alike."""
     figure = Figure(figsize=(8, 2.9), layout="constrained")
     axes = figure.subplots(1, len(counts), squeeze=False, sharey=True)[0]
     for axis, (level, found) in zip(axes, counts.items(), strict=True):
@@ -53,27 +53,13 @@ def draw_codes(counts: dict[str, Sequence[int]]) -> Figure:
         colours = colormaps["magma"](np.linspace(0.75, 0.2, len(found)))
         axis.bar(np.arange(len(found)) + 0.5, shares, width=1, color=colours)
         axis.axhline(even, color="#2b2540", linewidth=1.2, linestyle=(0, (4, 3)))
-        axis.annotate(
-            "if all were used alike",
-            (len(found), even),
-            (0, 4),
-            textcoords="offset points",
-            ha="right",
-            fontsize=9,
-            color="#2b2540",
-        )
+        style = {"textcoords": "offset points", "ha": "right", "fontsize": 9, "color": "#2b2540"}
+        axis.annotate("if all were used alike", (len(found), even), (0, 4), **style)
         perplexity = float(unigram_entropy(torch.from_numpy(found.copy())).exp())
         axis.set_title(TITLES[level], fontsize=10.5, loc="left")
-        axis.text(
-            0.98,
-            0.95,
-            f"{np.count_nonzero(found)} of {len(found)} in use\nperplexity {perplexity:.1f}",
-            transform=axis.transAxes,
-            ha="right",
-            va="top",
-            fontsize=10,
-            linespacing=1.5,
-        )
+        words = f"{np.count_nonzero(found)} of {len(found)} in use\nperplexity {perplexity:.1f}"
+        style = {"ha": "right", "va": "top", "fontsize": 10, "linespacing": 1.5}
+        axis.text(0.98, 0.95, words, transform=axis.transAxes, **style)
         axis.set_xlim(0, len(found))
         axis.set_xlabel("codes, the most frequent first", fontsize=9)
         axis.tick_params(labelsize=9)

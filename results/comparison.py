@@ -21,13 +21,13 @@ NUM_COLUMNS = 4
 
 
 def list_evaluation(folder: Path) -> dict[str, dict[str, list[Path]]]:
-    """The sounds of an evaluation: for each class, the files of each row that it has.
+    """Lists the sounds of an evaluation: for each class, the files of each row that it has.
 
     Args:
-        folder: of `<row>/<class>/<number>.flac`.
+        folder: folder of `<row>/<class>/<number>.flac`.
 
     Raises:
-        FileNotFoundError: where there is none.
+        FileNotFoundError: if there is none.
     """
     found: dict[str, dict[str, list[Path]]] = {}
     for row in ROWS:
@@ -42,9 +42,9 @@ def list_evaluation(folder: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def choose(rows: dict[str, list[Path]], num_columns: int = NUM_COLUMNS) -> dict[str, list[Path]]:
-    """A few sounds of each row, at even distances among all, so that no one picked the good ones.
+    """Chooses a few sounds of each row, at even distances among all, so that no one picks the good ones.
 
-    The rows made from real sounds show the same sounds below each other: those whose number all of these rows have.
+    The rows made from real sounds show the same sounds below each other, those whose number all of these rows have.
     """
     paired = [row for row in rows if row != "generated"]
     common = set.intersection(*({path.name for path in rows[row]} for row in paired)) if paired else set()
@@ -57,7 +57,7 @@ def choose(rows: dict[str, list[Path]], num_columns: int = NUM_COLUMNS) -> dict[
 
 
 def draw_comparison(rows: dict[str, list[Path]]) -> Figure:
-    """Spectrograms with a row of the picture for each row of the evaluation; all on the same scales."""
+    """Draws spectrograms on the same scales, with a row of the picture for each row of the evaluation."""
     num_columns = max(map(len, rows.values()))
     infos = [soundfile.info(path) for files in rows.values() for path in files]
     longest_s = max(info.duration for info in infos)
@@ -71,15 +71,8 @@ def draw_comparison(rows: dict[str, list[Path]]) -> Figure:
         for axis, path in zip(row_axes, files, strict=False):
             info = soundfile.info(path)
             picture = spectrogram_of_file(path, replace(Geometry(), sample_rate_hz=info.samplerate))
-            axis.imshow(
-                picture,
-                origin="lower",
-                aspect="auto",
-                cmap="magma",
-                vmin=-1,
-                vmax=1,
-                extent=(0, info.duration, 0, info.samplerate / 2000),
-            )
+            extent = (0, info.duration, 0, info.samplerate / 2000)
+            axis.imshow(picture, "magma", origin="lower", aspect="auto", vmin=-1, vmax=1, extent=extent)
             axis.set_facecolor("black")
             axis.set_xlim(0, longest_s)
             axis.set_yticks([0, info.samplerate / 4000])

@@ -1,4 +1,4 @@
-"""`python -m results.cost`: what each training has cost, in floating point operations."""
+"""`python -m results.cost`: the cost of each training, in floating point operations."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,10 +19,8 @@ from runtime.systems import fitted_systems
 THESIS_GPU_HOURS, P100_FLOPS = 24.0, 9.3e12  # as reported; single precision, from NVIDIA's data sheet
 aten = torch.ops.aten
 ATTENTION_ON_CPU = {
-    aten._scaled_dot_product_flash_attention_for_cpu: lambda *shapes, **_: sdpa_flop_count(*shapes[:3]),
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *shapes, **_: sdpa_backward_flop_count(
-        *shapes[:4]
-    ),
+    aten._scaled_dot_product_flash_attention_for_cpu: lambda *sizes, **_: sdpa_flop_count(*sizes[:3]),
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda *sizes, **_: sdpa_backward_flop_count(*sizes[:4]),
 }
 
 
@@ -45,9 +43,9 @@ def main(args: Sequence[str] | None = None) -> None:
             table.add_row(name, *["–"] * 5)
             continue
         system, point = load(path), read_resume_point(path)
-        batch_size = samples_a_step(point.config)
+        batch_size = count_samples(point.config)
         num_weights = sum(parameter.numel() for parameter in system.parameters())
-        cost = sample_flops(system)
+        cost = count_flops(system)
         whole = cost * batch_size * point.step
         total += whole
         figures = (num_weights, point.step, batch_size)
@@ -63,19 +61,19 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def find_last(folder: Path) -> Path | None:
-    """The checkpoint of the most steps; the best one is of fewer, but may be all that was kept."""
+    """Finds the checkpoint of the most steps; the best one has fewer, but may be all that was kept."""
     return next((folder / name for name in (LAST, "best.ckpt") if (folder / name).is_file()), None)
 
 
-def samples_a_step(config: dict[str, Any]) -> int:
-    """Samples that an optimiser step learns from, by the configuration in a checkpoint, of one device."""
+def count_samples(config: dict[str, Any]) -> int:
+    """Counts the samples that an optimiser step on one device learns from, by the configuration in a checkpoint."""
     return config["data"]["init_args"]["batch_size"] * config["trainer"]["accumulate_grad_batches"]
 
 
-def sample_flops(system: System) -> float:
-    """Operations of the forward and backward pass for one sample, a multiplication and an addition counted as two.
+def count_flops(system: System) -> float:
+    """Counts the operations of a forward and backward pass for one sample; a multiplication and an addition are two.
 
-    Attention is counted without regard to causality, and what is recomputed by activation checkpointing is counted too.
+    Attention is counted without regard to causality. Operations that activation checkpointing repeats count again.
     """
     system.train().requires_grad_(True)
     num_samples = 2  # a batch norm needs two

@@ -20,16 +20,16 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """The figures of one fit, by their names in the log, each with its steps and its values.
+    """Reads the figures of one fit, by their names in the log, each with its steps and its values.
 
-    Why: every time that a fit goes on it begins a new `version_*`. They are joined: what an earlier one has from the
-    first step of a later one on was done again after an interruption, and is left out.
+    Why: a fit that resumes starts a new `version_*`, and they have to be joined. Steps of an earlier one that a later
+    one repeats, after an interruption, are left out.
 
     Args:
-        folder: `logs/<system>`, with `version_*/metrics.csv` as Lightning's CSVLogger writes them.
+        folder: folder `logs/<system>`, with `version_*/metrics.csv` as Lightning's CSVLogger writes them.
 
     Raises:
-        FileNotFoundError: where there is no such file.
+        FileNotFoundError: if there is no such file.
     """
     paths = sorted(folder.glob("version_*/metrics.csv"), key=lambda path: natural_key(path.parent.name))
     if not paths:
@@ -50,15 +50,15 @@ def read_curves(folder: Path) -> dict[str, Curve]:
 
 
 def draw_curves(logs: Path) -> Figure:
-    """One panel a system: the figure that says most, in training and on the validation data.
+    """Draws one panel a system, with its main figure in training and on the validation data.
 
     Raises:
-        FileNotFoundError: where no system has a log with validation figures.
+        FileNotFoundError: if no system has a log with validation figures.
     """
     places = {name: place for place, name in enumerate(system.name for system in fitted_systems())}
     folders = sorted(logs.glob("*/"), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
     curves = {folder.name: read_curves(folder) for folder in folders if any(folder.glob("version_*/metrics.csv"))}
-    figures = {system: _figure_of(found) for system, found in curves.items()}
+    figures = {system: _choose_figure(found) for system, found in curves.items()}
     systems = [system for system, figure in figures.items() if figure]
     if not systems:
         raise FileNotFoundError(f"There is no {logs}/<system>/version_*/metrics.csv with validation figures.")
@@ -67,7 +67,7 @@ def draw_curves(logs: Path) -> Figure:
     figure = Figure(figsize=(8, 0.45 + 2.15 * num_rows), layout="constrained")
     axes = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for axis, system in zip(axes, systems, strict=False):
-        _panel(axis, system, figures[system], curves[system])
+        _draw_panel(axis, system, figures[system], curves[system])
     for axis in axes[len(systems) :]:
         axis.axis("off")
     handles, labels = axes[0].get_legend_handles_labels()
@@ -75,22 +75,22 @@ def draw_curves(logs: Path) -> Figure:
     return figure
 
 
-def _figure_of(curves: dict[str, Curve]) -> str | None:
-    return next((name for name in FIGURES if {f"val/{name}", _monitor(name)} <= curves.keys()), None)
+def _choose_figure(curves: dict[str, Curve]) -> str | None:
+    return next((name for name in FIGURES if {f"val/{name}", _find_monitor(name)} <= curves.keys()), None)
 
 
-def _monitor(figure: str) -> str:
+def _find_monitor(figure: str) -> str:
     """The checkpoint that is kept has the smallest; accuracy is too coarse to choose by."""
     return "val/loss" if figure == "accuracy" else f"val/{figure}"
 
 
-def _panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) -> None:
+def _draw_panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) -> None:
     steps, values = curves[f"val/{figure}"]
     shown: Sequence[np.ndarray] = [values]
     if f"train/{figure}" in curves:
-        train_steps, train_values = thinned(curves[f"train/{figure}"])
+        train_steps, train_values = thin(curves[f"train/{figure}"])
         axis.plot(train_steps, train_values, color=TRAIN_COLOUR, linewidth=1.3, label="training")
-        shown = [values, train_values[len(train_values) // 20 :]]  # the steep beginning may leave the picture
+        shown = [values, train_values[len(train_values) // 20 :]]  # the steep start may leave the picture
     axis.plot(steps, values, "o-", color=VAL_COLOUR, linewidth=1.6, markersize=3, label="validation")
     low, high = min(map(np.min, shown)), max(map(np.max, shown))
     if figure == "accuracy":
@@ -103,7 +103,7 @@ def _panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) -> No
     else:
         spread = max(high - low, 0.1 * high, 1e-6)
         axis.set_ylim(max(0, low - 0.12 * spread), high + 0.08 * spread)
-    kept = int(np.argmin(curves[_monitor(figure)][1]))
+    kept = int(np.argmin(curves[_find_monitor(figure)][1]))
     axis.plot(steps[kept], values[kept], "o", markersize=8, markerfacecolor="none", color=VAL_COLOUR)
     axis.set_title(
         f"{system}: {figure} {values[kept]:.3g} at step {steps[kept] + 1:,}, kept",
@@ -120,8 +120,8 @@ def _panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) -> No
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def thinned(curve: Curve) -> Curve:
-    """A curve of many points as that of the means of neighbouring ones, so that a line is seen and no cloud."""
+def thin(curve: Curve) -> Curve:
+    """Thins a curve of many points to the means of neighbouring ones, so that a line is seen and no cloud."""
     num_each = -(-len(curve[0]) // NUM_TRAIN_POINTS)
     starts = np.arange(0, len(curve[0]), num_each)
     counts = np.diff([*starts, len(curve[0])])

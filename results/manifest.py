@@ -1,7 +1,7 @@
 """`python -m results.manifest`: lists every file of a data root, or compares a root with the list.
 
 python -m results.manifest --root data --cache_dir cache            writes results/manifest.csv
-python -m results.manifest --root data --cache_dir cache --check    compares, and ends with 1 where they differ
+python -m results.manifest --root data --cache_dir cache --check    compares, and ends with 1 if they differ
 """
 
 import argparse
@@ -25,24 +25,24 @@ from media.sound.sound_files import read_sound
 from runtime.exit_codes import end_in_words
 
 MANIFEST = Path(__file__).with_name("manifest.csv")
-ORIGINALS = "sounds_index.csv"  # in the root, where there is one: its columns `path` and `original` tell the old names
+ORIGINALS = "sounds_index.csv"  # in some roots; its columns `path` and `original` have the new and the old names
 SAMPLE_RATE_HZ = 16_000
 NUM_NAMED = 10
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, as a line of the manifest; all in text, as it stands there.
+    """One file, as a line of the manifest, all in text.
 
     Args:
-        kind: `sounds` or `photos`.
-        label: its class.
-        file: its name in `<root>/<kind>/<class>/`.
-        original: its name in the download, where it is known to be another one.
+        kind: kind of the file, `sounds` or `photos`.
+        label: class of the file.
+        file: name in `<root>/<kind>/<class>/`.
+        original: name in the download, if it is known to be another one.
         seconds: length of a sound.
         size: width and height of a photo in pixels, as `256x178`.
-        sha256: of a sound's samples, see `samples_digest`; of a photo's file.
-        part: `train`, `val` or `test`.
+        sha256: digest of a sound's samples, see `digest_samples`, or of a photo's file.
+        part: part of the split, `train`, `val` or `test`.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """Below the root: `sounds/cat/cat_1.flac`."""
+        """Path below the root: `sounds/cat/cat_1.flac`."""
         return f"{self.kind}/{self.label}/{self.file}"
 
 
@@ -64,9 +64,9 @@ COLUMNS = ["class" if field.name == "label" else field.name for field in fields(
 
 
 def read_samples(path: Path) -> np.ndarray:
-    """The sound of a file of any format as 16-bit samples, little-endian, mono, at 16 kHz.
+    """Reads the sound of a file of any format as 16-bit samples, little-endian, mono, at 16 kHz.
 
-    Those of a 16-bit mono file of this rate are taken as they are, to the bit.
+    The samples of a 16-bit mono file of this rate are taken as they are, to the bit.
 
     Raises:
         FileNotFoundError, UnreadableSound: as `read_sound`.
@@ -74,27 +74,27 @@ def read_samples(path: Path) -> np.ndarray:
     return np.round(read_sound(path, SAMPLE_RATE_HZ) * 32768.0).clip(-32768, 32767).astype("<i2")
 
 
-def samples_digest(samples: np.ndarray) -> str:
-    """SHA-256 of samples, so that a WAV and a FLAC file of the same sound have the same."""
+def digest_samples(samples: np.ndarray) -> str:
+    """Computes the SHA-256 of samples, so that a WAV and a FLAC file of the same sound have the same."""
     return hashlib.sha256(samples.tobytes()).hexdigest()
 
 
 def describe_root(root: str, cache_dir: str) -> list[Entry]:
-    """Every readable file of a root, sounds first, in the division that a fit with this cache has.
+    """Lists every readable file of a root, sounds first, in the split that a fit with this cache has.
 
     Raises:
         FileNotFoundError, ValueError: as `DataRoot.files`, `leave_out_unreadable` and `assign_split`.
     """
     data = DataRoot(root, cache_dir)
     kinds = [kind for kind in ("sounds", "photos") if (Path(root) / kind).is_dir()] or ["sounds"]
-    originals = _originals(Path(root) / ORIGINALS)
+    originals = _read_originals(Path(root) / ORIGINALS)
     entries = []
     if "sounds" in kinds:
         files = sound_files(data, SAMPLE_RATE_HZ)
         for file in track(files, description="Sounds", transient=True):
-            digest = samples_digest(read_samples(Path(root) / "sounds" / file.name))
+            digest = digest_samples(read_samples(Path(root) / "sounds" / file.name))
             seconds = f"{file.num_samples / SAMPLE_RATE_HZ:.2f}"
-            entries.append(Entry("sounds", *_names("sounds", file.name, originals), seconds, "", digest, file.part))
+            entries.append(Entry("sounds", *_split("sounds", file.name, originals), seconds, "", digest, file.part))
     if "photos" in kinds:
         paths = data.files("photos")
         split = decide_split(data, "photos", dict.fromkeys(leave_out_unreadable(check_photos(data)), 1.0))
@@ -103,12 +103,12 @@ def describe_root(root: str, cache_dir: str) -> list[Entry]:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             with Image.open(path) as image:
                 size = f"{image.width}x{image.height}"
-            entries.append(Entry("photos", *_names("photos", name, originals), "", size, digest, split[name]))
+            entries.append(Entry("photos", *_split("photos", name, originals), "", size, digest, split[name]))
     return entries
 
 
 def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
-    """Writes the list as CSV; it appears complete or not at all."""
+    """Writes the list as CSV, complete or not at all."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -116,11 +116,11 @@ def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """The list that `write_manifest` wrote.
+    """Reads the list that `write_manifest` wrote.
 
     Raises:
-        FileNotFoundError: where it is missing.
-        ValueError: where the file has other columns.
+        FileNotFoundError: if it is missing.
+        ValueError: if the file has other columns.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no manifest {path}. Write one with: python -m results.manifest --root data")
@@ -132,7 +132,7 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def compare(found: Iterable[Entry], expected: Iterable[Entry]) -> dict[str, list[str]]:
-    """What differs, in words: each kind of difference with the paths it holds for; empty where nothing does.
+    """Lists the paths of each kind of difference, by its name in words; kinds without a path are left out.
 
     Photos are compared by name and part only: scaled and stored again, they have other bytes.
     """
@@ -149,17 +149,17 @@ def compare(found: Iterable[Entry], expected: Iterable[Entry]) -> dict[str, list
             f"{here.path} ({here.part}, not {there.part})" for here, there in both if here.part != there.part
         ],
     }
-    return {what: paths for what, paths in differences.items() if paths}
+    return {title: paths for title, paths in differences.items() if paths}
 
 
-def tell(what: str, names: Sequence[str]) -> str:
-    """One paragraph: what, how many, and their names; of many the first ones."""
+def list_names(title: str, names: Sequence[str]) -> str:
+    """Writes one paragraph: the title, the number of names, and the first of them."""
     more = f"\n  … and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
-    return f"{what} ({len(names)}):\n" + "\n".join(f"  {name}" for name in names[:NUM_NAMED]) + more
+    return f"{title} ({len(names)}):\n" + "\n".join(f"  {name}" for name in names[:NUM_NAMED]) + more
 
 
-def summary(entries: Sequence[Entry]) -> str:
-    """How much there is of each kind and class, by parts."""
+def summarise(entries: Sequence[Entry]) -> str:
+    """Counts the files of each kind and class, by parts."""
     lines = []
     for kind, label in dict.fromkeys((entry.kind, entry.label) for entry in entries):
         own = [entry for entry in entries if (entry.kind, entry.label) == (kind, label)]
@@ -175,29 +175,29 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", default="data", help="folder with sounds/<class>/* and photos/<class>/*")
     parser.add_argument("--cache_dir", default="cache", help="the fits' cache, with their division of the files")
     parser.add_argument("--manifest", type=Path, default=MANIFEST, help="the list to write, or to compare with")
-    parser.add_argument("--check", action="store_true", help="write nothing; tell differences, and end with 1 if any")
+    parser.add_argument("--check", action="store_true", help="write nothing; print differences, and end with 1 if any")
     options = parser.parse_args(args)
     expected = read_manifest(options.manifest) if options.check else []
     entries = describe_root(options.root, options.cache_dir)
-    print(summary(entries))
+    print(summarise(entries))
     if not options.check:
         write_manifest(options.manifest, entries)
         print(f"{len(entries)} files are listed in {options.manifest}")
         return 0
     differences = compare(entries, expected)
-    for what, paths in differences.items():
-        print(tell(what, paths))
+    for title, paths in differences.items():
+        print(list_names(title, paths))
     if not differences:
         print(f"{options.root} is as {options.manifest} lists it (photos are compared by name only).")
     return int(bool(differences))
 
 
-def _names(kind: str, name: str, originals: dict[str, str]) -> tuple[str, str, str]:
+def _split(kind: str, name: str, originals: dict[str, str]) -> tuple[str, str, str]:
     label, file = name.split("/", 1)
     return label, file, originals.get(f"{kind}/{name}", "")
 
 
-def _originals(path: Path) -> dict[str, str]:
+def _read_originals(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     with open(path, encoding="utf-8", newline="") as file:

@@ -2,7 +2,7 @@
 
     spectrograms    real and generated sounds of each class, from an evaluation
     codes           how often each code is used on validation sounds, from a VQ-VAE's checkpoint
-    curves          what the systems learned over time, from logs/<system>/version_*/metrics.csv
+    curves          figures of the systems over time, from logs/<system>/version_*/metrics.csv
 
 A picture is skipped if its input is missing, and the line names that input. The same inputs give the same files.
 """
@@ -28,26 +28,26 @@ NUM_COLOURS = 256  # a picture with a palette is a third as large, and looks the
 Picture = tuple[str, Figure]
 
 
-def spectrograms(options: Namespace) -> Iterator[Picture]:
-    """One picture for each class of the evaluation."""
+def draw_spectrograms(options: Namespace) -> Iterator[Picture]:
+    """Draws one picture for each class of the evaluation."""
     for label, rows in list_evaluation(options.evaluation / "sounds").items():
         yield f"spectrograms_{label}.png", draw_comparison(choose(rows))
 
 
-def codes(options: Namespace) -> Iterator[Picture]:
-    """The use of both codebooks."""
+def draw_code_use(options: Namespace) -> Iterator[Picture]:
+    """Draws the use of both codebooks."""
     yield "codes.png", draw_codes(count_codes(options.vqvae, options.root, options.cache_dir))
 
 
-def curves(options: Namespace) -> Iterator[Picture]:
-    """The learning curves."""
+def draw_learning(options: Namespace) -> Iterator[Picture]:
+    """Draws the learning curves."""
     yield "curves.png", draw_curves(options.logs)
 
 
 PICTURES: dict[str, Callable[[Namespace], Iterator[Picture]]] = {
-    "spectrograms": spectrograms,
-    "codes": codes,
-    "curves": curves,
+    "spectrograms": draw_spectrograms,
+    "codes": draw_code_use,
+    "curves": draw_learning,
 }
 
 

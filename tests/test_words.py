@@ -31,13 +31,11 @@ CEILING = {
     "callbacks": (4, 2, 11),
     "cli": (2, 0, 2),
     "datamodules": (1, 3, 5),
-    "demo": (1, 0, 10),
     "lightning_modules": (1, 1, 9),
     "media": (3, 6, 40),
     "metrics": (0, 4, 25),
     "networks": (2, 3, 10),
     "pipelines": (0, 7, 8),
-    "results": (0, 1, 17),
     "runtime": (3, 0, 12),
 }
 

@@ -92,7 +92,7 @@ def test_download_and_output_lie_apart(download: Path) -> None:
     arrange(download, "sounds")
     (download / "sounds" / "data").mkdir()
     for folder, output in (("sounds", "sounds/data"), ("data/sounds", "data"), (".", "data")):
-        with pytest.raises(ValueError, match="lie in each other"):
+        with pytest.raises(ValueError, match="are inside each other"):
             main(["--sounds", str(download / folder), "--output", str(download / output)])
 
 

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from results.cost import main, sample_flops, samples_a_step
+from results.cost import count_flops, count_samples, main
 from tests.helpers.tiny import tiny_top
 
 
@@ -15,14 +15,12 @@ def test_a_transformers_cost_is_that_of_its_products():
     hidden = blocks[0].expand.out_features
     products = len(blocks) * (4 * width**2 + 2 * width * hidden) + width * network.num_codes
     forward = 2 * length * products + len(blocks) * 4 * length**2 * width
-    assert sample_flops(system) == pytest.approx(
-        3 * forward, rel=0.1
-    )  # attention's backward pass has 5 products, not 4
+    assert count_flops(system) == pytest.approx(3 * forward, rel=0.1)  # attention's backward pass has 5 products, not 4
 
 
 def test_accumulated_batches_make_one_step():
     config = {"data": {"init_args": {"batch_size": 4}}, "trainer": {"accumulate_grad_batches": 3}}
-    assert samples_a_step(config) == 12
+    assert count_samples(config) == 12
 
 
 def test_what_is_not_fitted_is_left_open(chain, tmp_path, capsys):

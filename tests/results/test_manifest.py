@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from results.manifest import MANIFEST, compare, describe_root, main, read_manifest, read_samples, samples_digest
+from results.manifest import MANIFEST, compare, describe_root, digest_samples, main, read_manifest, read_samples
 
 SAMPLES = np.random.default_rng(1).integers(-32768, 32768, 1600).astype(np.int16)
 
@@ -19,13 +19,13 @@ def test_a_sound_has_one_digest_whatever_its_format(tmp_path: Path, suffix: str,
     path = tmp_path / f"sound.{suffix}"
     soundfile.write(path, SAMPLES if subtype == "PCM_16" else SAMPLES / 32768, 16_000, subtype=subtype)
     assert np.array_equal(read_samples(path), SAMPLES)
-    assert samples_digest(read_samples(path)) == samples_digest(SAMPLES)
+    assert digest_samples(read_samples(path)) == digest_samples(SAMPLES)
 
 
 def test_one_sample_more_or_less_is_another_digest() -> None:
     other = SAMPLES.copy()
     other[7] ^= 1
-    assert len({samples_digest(samples) for samples in (SAMPLES, other, SAMPLES[1:])}) == 3
+    assert len({digest_samples(samples) for samples in (SAMPLES, other, SAMPLES[1:])}) == 3
 
 
 def test_a_root_is_as_its_own_manifest_lists_it(data_root: Path, tmp_path: Path, capsys) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from results.codes import count_codes, draw_codes
 from results.comparison import ROWS, choose, draw_comparison, list_evaluation
-from results.curves import draw_curves, read_curves, thinned
+from results.curves import draw_curves, read_curves, thin
 from results.pictures import main
 from tests.conftest import run_cli, working_folder
 
@@ -85,7 +85,7 @@ def test_the_checkpoint_that_is_kept_is_marked(tmp_path: Path, figure: str, step
 
 
 def test_long_curves_are_thinned_to_means() -> None:
-    steps, values = thinned((np.arange(1000), np.arange(1000) % 5))
+    steps, values = thin((np.arange(1000), np.arange(1000) % 5))
     assert len(steps) == 200
     assert np.all(values == 2)
 
