@@ -1,6 +1,5 @@
 """`python -m benchmarks.timing`: how well the activity meter finds when a drawn animal opens its mouth."""
 
-import argparse
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -8,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jsonargparse import ArgumentParser
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from benchmarks.moving_animal import DISTRACTIONS, Film, frames, sample_film, write_film
-from media.video.activity import Activity, ActivityMeter
+from media.video.activity import Activity, ActivityMeter, ActivitySettings
+from media.video.stabilisation import StabilisationSettings
 from media.video.video_files import read_frames
 from metrics.event_timing import Recording, match_events, measure_timing
 from runtime.exit_codes import end_in_words
 
+MeterSettings = tuple[()] | tuple[ActivitySettings, StabilisationSettings]
 GRID_HZ = 25
 TOLERANCE_S = 0.08
 
@@ -34,19 +36,23 @@ class Measured:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Prints how many of the events are found, for each kind of distraction and in all, beside what chance gives.
+    """Prints how many of the events are found, for each kind of distraction and in all, beside the share by chance.
 
-    The constants of `media.video.activity` were chosen on the films from seed 100; those from seed 0 are the test.
+    The defaults of `ActivitySettings` were chosen on the films from seed 100; those from seed 0 are the test. Others
+    are measured with, say, `--activity.block 7`.
     """
-    parser = argparse.ArgumentParser("python -m benchmarks.timing", description=__doc__.partition(": ")[2])
+    parser = ArgumentParser("python -m benchmarks.timing", description=__doc__.partition(": ")[2])
     parser.add_argument("--first_seed", type=int, default=0, help="of the films that are drawn")
     parser.add_argument("--num_films", type=int, default=20)
     parser.add_argument("--num_encoded", type=int, default=6, help="films that are also written and read as H.264")
-    options = parser.parse_args(args)
+    parser.add_argument("--activity", type=ActivitySettings, default=ActivitySettings())
+    parser.add_argument("--stabilisation", type=StabilisationSettings, default=StabilisationSettings())
+    options = parser.instantiate_classes(parser.parse_args(args))
+    settings = options.activity, options.stabilisation
     films = [sample_film(options.first_seed + i) for i in range(options.num_films)]
-    drawn = [measure(film) for film in track(films, description="films", transient=True)]
+    drawn = [measure(film, settings) for film in track(films, description="films", transient=True)]
     encoded = films[: options.num_encoded]
-    read = [measure(film, encode=True) for film in track(encoded, description="H.264", transient=True)]
+    read = [measure(film, settings, encode=True) for film in track(encoded, description="H.264", transient=True)]
     console = Console()
     for name in ("with_region", "without_region"):
         console.print(table(drawn, read, name))
@@ -59,11 +65,12 @@ def main(args: Sequence[str] | None = None) -> None:
     console.print(f"Time: {np.mean([film.ms_per_frame for film in drawn]):.2f} ms a frame.")
 
 
-def measure(film: Film, encode: bool = False) -> Measured:
+def measure(film: Film, settings: MeterSettings = (), encode: bool = False) -> Measured:
     """Runs the meter over a film at 25 frames a second.
 
     Args:
         film: the film.
+        settings: numbers of the method; those that are not given have their defaults.
         encode: whether its frames are written as H.264 and read again, or go straight to the meter.
     """
     pairs = list(frames(film, GRID_HZ))
@@ -73,14 +80,16 @@ def measure(film: Film, encode: bool = False) -> Measured:
             write_film(film, path := Path(folder) / "film.mp4")
             pictures = [picture for _, picture in read_frames(path, GRID_HZ)]
     started_s = time.process_time()
-    with_region = measure_activity(pictures, regions)
-    without_region = measure_activity(pictures, [None] * len(pictures))
+    with_region = measure_activity(pictures, regions, settings)
+    without_region = measure_activity(pictures, [None] * len(pictures), settings)
     return Measured(film, with_region, without_region, 500 * (time.process_time() - started_s) / len(pictures))
 
 
-def measure_activity(pictures: Iterable[np.ndarray], regions: Iterable[np.ndarray | None]) -> Activity:
-    """What the meter finds in frames at 25 a second."""
-    meter = ActivityMeter(GRID_HZ)
+def measure_activity(
+    pictures: Iterable[np.ndarray], regions: Iterable[np.ndarray | None], settings: MeterSettings = ()
+) -> Activity:
+    """The meter's result for frames at 25 a second."""
+    meter = ActivityMeter(GRID_HZ, *settings)
     for picture, region in zip(pictures, regions, strict=False):
         meter.add(picture, region)
     return meter.finish()

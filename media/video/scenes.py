@@ -1,4 +1,4 @@
-"""From what is seen in each frame to stretches of time that show one thing."""
+"""From the classes of single frames to stretches of time that show one class."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,29 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class SceneSettings:
+    """When a scene starts and ends.
+
+    Args:
+        threshold: mean probability that a class must reach to be known.
+        smoothing_s: probabilities are averaged over a window of this length around each frame, never over a cut.
+        min_scene_s: a shorter stretch joins the one before it, or the one after it if there is none, but not over a
+            cut.
+    """
+
+    threshold: float = 0.6
+    smoothing_s: float = 1.0
+    min_scene_s: float = 0.75
+
+
+@dataclass(frozen=True)
 class Scene:
     """A stretch of a video.
 
     Attributes:
         start_s, end_s: in seconds from the first frame.
-        label: number of the class that is seen, or None where nothing known is.
-        confidence: mean probability of the class; of the likeliest one where `label` is None.
+        label: number of the class that is seen, or None if none is.
+        confidence: mean probability of the class, or of the likeliest one if `label` is None.
         likeliest: the class with the highest mean probability, whether it passes the threshold or not.
     """
 
@@ -28,32 +44,27 @@ def find_scenes(
     times_s: np.ndarray,
     probabilities: np.ndarray,
     duration_s: float,
-    threshold: float,
-    smoothing_s: float,
-    min_scene_s: float,
+    settings: SceneSettings,
     cuts_s: Sequence[float] = (),
     allowed: Collection[int] | None = None,
 ) -> list[Scene]:
-    """Smooth the classes over time and divide the video where they change, and at every cut.
+    """Smooths the classes over time and divides the video at each change of class, and at every cut.
 
     Args:
         times_s: (frames,) at even steps, from 0.
         probabilities: (frames, classes).
-        duration_s: end of the last scene.
-        threshold: a class must pass it, else nothing known is seen.
-        smoothing_s: probabilities are averaged over a window of this length around each frame, never over a cut.
-        min_scene_s: a shorter stretch joins the one before it, or the one after it where there is none, but not over
-            a cut.
-        cuts_s: times at which another picture begins, ascending. A cut is left out where no frame was looked at
-            before the next one.
-        allowed: numbers of the classes that may be heard; None for all. Where another is seen, nothing known is.
+        duration_s: end of the last scene, in seconds.
+        settings: when a scene starts and ends.
+        cuts_s: times at which another picture starts, ascending. A cut is left out if no frame was sampled between it
+            and the next one.
+        allowed: numbers of the classes that may be heard; None for all. Any other class counts as unknown.
 
     Returns:
         Scenes that cover the video without a gap. Neighbours have different labels or a cut between them.
     """
     assert len(times_s) == len(probabilities) > 0, "at least one frame"
     step_s = times_s[1] - times_s[0] if len(times_s) > 1 else duration_s
-    reach = round(smoothing_s / max(step_s, 1e-6) / 2)
+    reach = round(settings.smoothing_s / max(step_s, 1e-6) / 2)
     is_allowed = np.isin(
         np.arange(probabilities.shape[1]), list(range(probabilities.shape[1]) if allowed is None else allowed)
     )
@@ -68,12 +79,12 @@ def find_scenes(
     for (first, start_s), (after, end_s) in zip(shots, ends, strict=True):
         seen = probabilities[first:after]
         smooth = np.stack([seen[max(0, i - reach) : i + reach + 1].mean(axis=0) for i in range(len(seen))])
-        is_known = (smooth.max(axis=1) >= threshold) & is_allowed[smooth.argmax(axis=1)]
+        is_known = (smooth.max(axis=1) >= settings.threshold) & is_allowed[smooth.argmax(axis=1)]
         labels = np.where(is_known, smooth.argmax(axis=1), -1).tolist()
         borders_s = [start_s, *times_s[first + 1 : after].tolist(), end_s]
         scenes += [
             _scene(label, seen[begin:end], borders_s[begin], borders_s[end])
-            for label, begin, end in _runs(labels, borders_s, min_scene_s)
+            for label, begin, end in _runs(labels, borders_s, settings.min_scene_s)
         ]
     return scenes
 

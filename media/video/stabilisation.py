@@ -7,31 +7,50 @@ import numpy as np
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import affine_transform, maximum_filter, uniform_filter
 
-NUM_KEPT = 11
-NUM_FIRST = 2  # of the first frame, or else the second would weigh as much
-KEEP_S = 0.24
-MAX_DRIFT = 0.08  # of the width; a camera that has moved so far starts from there
-NUM_STEPS = 2
-TOLERATED_SHIFT = 2.0  # pixels by which what belongs to the picture may be off before the fit
-# How much the fit resists each unknown: a shift and two stretches of rows, the same of columns, the light's gain and
-# offset. Shaking shifts the picture; what stretches it, zooming and turning, is slow.
-STIFFNESS = np.diag([10, 20_000, 20_000, 10, 20_000, 20_000, 10, 0.01]).astype(np.float32)
+from media.settings import check_positive
+
 _UNMOVED = np.zeros(6)
 
 
 @dataclass(frozen=True)
-class SteadiedFrame:
+class StabilisationSettings:
+    """How frames are laid on the picture of the last seconds.
+
+    A stiffness is the resistance of the fit to one unknown. Shaking shifts the picture; zooming and turning, which
+    stretch it, are slow.
+
+    Raises:
+        ValueError: if a value is not positive.
+    """
+
+    num_kept: int = 11  # frames that make the picture
+    num_first: int = 2  # times that the first frame counts, or else the second would weigh as much
+    keep_s: float = 0.24  # between two of these frames
+    max_drift: float = 0.08  # of the width; a camera that has moved so far starts from there
+    num_steps: int = 2  # of the fit
+    tolerated_shift: float = 2.0  # pixels by which what belongs to the picture may be off before the fit
+    shift_stiffness: float = 10.0
+    stretch_stiffness: float = 20_000.0
+    gain_stiffness: float = 10.0  # of the light
+    offset_stiffness: float = 0.01  # of the light
+
+    def __post_init__(self) -> None:
+        check_positive(self)
+
+
+@dataclass(frozen=True)
+class StabilisedFrame:
     """A frame laid on a view.
 
     Attributes:
-        picture: float32 (height, width), the frame as it would be had neither camera nor light changed; where the
-            frame does not reach, the view itself.
+        picture: float32 (height, width), the frame as it would be had neither camera nor light changed, and the view
+            itself beyond the frame's borders.
         grey: the frame as it came.
-        motion: (6,) of the camera since the view began: rows a + b x + c y, columns likewise, with x and y in [-1, 1].
+        motion: (6,) of the camera since the view started: rows a + b x + c y, columns likewise, x and y in [-1, 1].
         likeness: up to 1, to the view or to the frame before, whichever it is more like; about 0 for another picture.
-        brightening: mean change of the light since the view began, in grey levels.
-        noise: standard deviation in grey levels of what the view leaves unexplained.
-        structure, spectrum: what the next frame is compared with.
+        brightening: mean change of the light since the view started, in grey levels.
+        noise: standard deviation in grey levels of the part that the view leaves unexplained.
+        structure, spectrum: the next frame is compared with these.
     """
 
     picture: np.ndarray
@@ -44,33 +63,43 @@ class SteadiedFrame:
     spectrum: np.ndarray
 
 
-class SteadyView:
-    """The picture without what comes and goes: the median of frames of the last 2.6 s, each steadied.
+class StabilisedView:
+    """The lasting picture of a scene: the median of frames of the last 2.6 s, each stabilised.
 
     How: a shift found by phase correlation starts a robust least-squares fit of the camera's affine motion and of the
-    light's gain and offset, in which what moves by itself weighs little.
+    light's gain and offset. Pixels that move by themselves weigh little in it.
 
     Source: Kuglin and Hines, "The phase correlation image alignment method" (1975); Baker and Matthews,
     "Lucas-Kanade 20 years on: a unifying framework" (2004), https://doi.org/10.1023/B:VISI.0000011205.11775.fd.
 
     Args:
         grey: float32 (height, width), the first frame; all others have its size.
-        time_s: of that frame.
+        time_s: time of that frame.
+        settings: numbers of the method.
 
     Attributes:
         rest: float32 (height, width), the picture.
-        slope: of `rest`, see `local_slope`.
-        last, last_but_one: the newest frames, steadied.
+        slope: slope of `rest`, see `local_slope`.
+        last, last_but_one: the newest frames, stabilised.
         noise: standard deviation in grey levels.
     """
 
-    def __init__(self, grey: np.ndarray, time_s: float) -> None:
+    def __init__(
+        self,
+        grey: np.ndarray,
+        time_s: float,
+        settings: StabilisationSettings = StabilisationSettings(),
+    ) -> None:
+        self._settings = settings
+        stretching = [settings.shift_stiffness, settings.stretch_stiffness, settings.stretch_stiffness]
+        stiffness = [*stretching, *stretching, settings.gain_stiffness, settings.offset_stiffness]
+        self._stiffness = np.diag(stiffness).astype(np.float32)
         self._middle = (np.array(grey.shape) - 1) / 2
         self._y, self._x = np.meshgrid(
             *(np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape), indexing="ij"
         )
         self._window = np.outer(*(np.hanning(side) for side in grey.shape)).astype(np.float32)
-        self._kept = deque([grey] * NUM_FIRST, maxlen=NUM_KEPT)
+        self._kept = deque([grey] * settings.num_first, maxlen=settings.num_kept)
         self._kept_s = time_s
         self._motion = _UNMOVED
         self._structure = _structure(grey)
@@ -79,24 +108,24 @@ class SteadyView:
         self.last = self.last_but_one = self._grey = grey
         self._update_rest()
 
-    def steady(self, grey: np.ndarray) -> SteadiedFrame:
-        """Lay a frame on the view, which stays as it is."""
+    def stabilise(self, grey: np.ndarray) -> StabilisedFrame:
+        """Lays a frame on the view, which stays as it is."""
         spectrum = rfft2(_structure(grey) * self._window)
         motion, unexplained = self._start(grey, spectrum), None
-        for step in range(NUM_STEPS):
+        for step in range(self._settings.num_steps):
             seen, inside = self._moved(grey, motion), self._inside(motion)
             difference = (seen - self.rest).ravel()
             error = difference - np.median(difference[::4]) if unexplained is None else unexplained
-            scale = 3 * (np.median(np.abs(error[::4])) + 0.3) + TOLERATED_SHIFT * self.slope.ravel()
+            scale = 3 * (np.median(np.abs(error[::4])) + 0.3) + self._settings.tolerated_shift * self.slope.ravel()
             weights = inside.ravel() / np.square(1 + np.square(error / scale))
             weighted = self._slopes * weights[:, np.newaxis]
-            fit = np.linalg.solve(weighted.T @ self._slopes + STIFFNESS, weighted.T @ difference)
+            fit = np.linalg.solve(weighted.T @ self._slopes + self._stiffness, weighted.T @ difference)
             unexplained = difference - self._slopes @ fit
-            if step < NUM_STEPS - 1:
+            if step < self._settings.num_steps - 1:
                 motion = motion + fit[:6]
         gain = np.clip(1 + fit[6], 0.5, 3)
         structure = _structure(seen)
-        return SteadiedFrame(
+        return StabilisedFrame(
             picture=self.rest + (unexplained / gain).reshape(grey.shape) * inside,
             grey=grey,
             motion=motion,
@@ -107,26 +136,26 @@ class SteadyView:
             spectrum=spectrum,
         )
 
-    def accept(self, frame: SteadiedFrame, time_s: float) -> None:
-        """Make a frame part of the view; what shows another picture is best left out."""
+    def accept(self, frame: StabilisedFrame, time_s: float) -> None:
+        """Makes a frame part of the view; one that shows another picture is best left out."""
         self.noise += (0.1 if self.noise else 1) * (frame.noise - self.noise)
         self._motion, self._structure, self._spectrum = frame.motion, frame.structure, frame.spectrum
         self.last, self.last_but_one, self._grey = frame.picture, self.last, frame.grey
         self.stay(time_s)
 
     def stay(self, time_s: float) -> None:
-        """Let the last frame be seen until this time."""
-        if time_s - self._kept_s < KEEP_S - 1e-6:
+        """Lets the last frame be seen until this time."""
+        if time_s - self._kept_s < self._settings.keep_s - 1e-6:
             return
         self._kept.append(self.last)
         self._kept_s = time_s
-        if np.abs(self._motion).max() > MAX_DRIFT * self._grey.shape[1]:
+        if np.abs(self._motion).max() > self._settings.max_drift * self._grey.shape[1]:
             self._move_here()
         self._update_rest()
 
     def _move_here(self) -> None:
         back = self._inverse(self._motion)
-        self._kept = deque([self._moved(picture, back) for picture in self._kept], maxlen=NUM_KEPT)
+        self._kept = deque([self._moved(picture, back) for picture in self._kept], maxlen=self._kept.maxlen)
         self.last, self.last_but_one = self._moved(self.last, back), self._moved(self.last_but_one, back)
         self._motion, self._structure = _UNMOVED, _structure(self._grey)
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from benchmarks.moving_animal import DISTRACTIONS, frames, sample_film, without_animal_motion, write_film
-from media.video.activity import Activity, ActivityMeter
+from media.video.activity import Activity, ActivityMeter, ActivitySettings
 from media.video.video_files import read_frames
 from metrics.event_timing import Recording, match_events, measure_timing
 
 GRID_HZ = 25
 
 
-def activity_of(pictures, regions=None, frames_per_second: float = GRID_HZ) -> Activity:
-    meter = ActivityMeter(frames_per_second)
+def activity_of(pictures, regions=None, frames_per_second: float = GRID_HZ, **settings) -> Activity:
+    meter = ActivityMeter(frames_per_second, ActivitySettings(**settings))
     for number, picture in enumerate(pictures):
         meter.add(picture, None if regions is None else regions[number])
     return meter.finish()
@@ -55,6 +55,15 @@ def test_a_mouth_that_opens_is_an_onset_and_one_that_closes_is_none():
     assert 0 <= found.curve.min() < 0.05
     assert 0.5 < found.curve.max() <= 1
     assert len(found.cuts_s) == 0
+
+
+def test_its_numbers_are_settings():
+    film = speaking(room(), [30, 55, 80], 125)
+    usual = activity_of(film)
+    assert not len(activity_of(film, min_surprise=9.0).onsets_s)
+    np.testing.assert_allclose(activity_of(film, half=1.0).curve, (c := usual.curve) / (c + 5 * (1 - c)), atol=1e-9)
+    with pytest.raises(ValueError, match="block is -1, expected a number above 0"):
+        ActivitySettings(block=-1)
 
 
 @pytest.mark.parametrize("noise", [0, 6])

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from media.video.scenes import Scene, find_scenes
+from media.video.scenes import Scene, SceneSettings, find_scenes
 
 CAT, DOG, NOTHING = (0.95, 0.05), (0.05, 0.95), (0.5, 0.5)
 
@@ -13,9 +13,8 @@ def scenes_of(
 ) -> list[Scene]:
     times_s = step_s * np.arange(len(frames))
     duration_s = step_s * len(frames) if duration_s is None else duration_s
-    return find_scenes(
-        times_s, np.array(frames, np.float32), duration_s, threshold, smoothing_s, min_scene_s, **options
-    )
+    settings = SceneSettings(threshold, smoothing_s, min_scene_s)
+    return find_scenes(times_s, np.array(frames, np.float32), duration_s, settings, **options)
 
 
 def labels(scenes: list[Scene]) -> list[int | None]:
@@ -67,9 +66,8 @@ def test_a_stretch_of_exactly_the_minimum_stays_wherever_it_begins(frames_per_se
     for start in range(num_frames, 60):
         frames = [CAT] * start + [DOG] * num_frames + [CAT] * num_frames
         times_s = np.array([number / frames_per_second for number in range(len(frames))])
-        scenes = find_scenes(
-            times_s, np.array(frames), len(frames) / frames_per_second, 0.6, 0.0, num_frames / frames_per_second
-        )
+        settings = SceneSettings(0.6, 0.0, num_frames / frames_per_second)
+        scenes = find_scenes(times_s, np.array(frames), len(frames) / frames_per_second, settings)
         assert labels(scenes) == [0, 1, 0], start
 
 
