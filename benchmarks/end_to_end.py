@@ -17,21 +17,20 @@ from benchmarks.measuring import Plan, tell
 from benchmarks.models import build
 from benchmarks.records import Part, Row, rows
 from datamodules import VideoDataModule
-from datamodules.videos import Clip
 from demo import LABELS
 from demo.photos import draw_photo
 from lightning_modules import VideoToAudio
 from networks.prior.incremental import Precision
-from pipelines.perception import look
+from pipelines.perception import Clip
 from pipelines.sound_generator import SoundGenerator
 
 FRAMES_PER_SECOND = 25
 FRAME_SIZE = 256
 DURATION_S, DURATION_IN_QUICK_S = 10, 2
 NUM_LENGTHS = 3
-LOOK, TOP, BOTTOM, DECODE = "look at the frames", "top codes", "bottom codes", "decode and invert"
+PERCEIVE, TOP, BOTTOM, DECODE = "perceive the frames", "top codes", "bottom codes", "decode and invert"
 SAVE = "mix, write and report"
-STAGES = (LOOK, TOP, BOTTOM, DECODE, SAVE)
+STAGES = (PERCEIVE, TOP, BOTTOM, DECODE, SAVE)
 
 
 class TimedGenerator(SoundGenerator):
@@ -81,7 +80,7 @@ def measure_end_to_end(plan: Plan, duration_s: int | None = None) -> Part:
     cached: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        look(film(folder / "short.mp4", 1, plan.seed), model.classifier, model.looks_per_second)  # warms up
+        model.perceive(film(folder / "short.mp4", 1, plan.seed))  # warms up
         clip = film(folder / "silent.mp4", duration_s, plan.seed)
         started_at = time.perf_counter()
         for num_done in range(1 if plan.is_quick else plan.num_repetitions):
@@ -133,7 +132,7 @@ def run(plan: Plan, model: StagedVideoToAudio, clip: Clip, precision: Precision,
     saving_s = time.perf_counter() - began_at
     codes_s = model.generator.stage_s
     decoding_s = prediction.seconds["make sound"] - sum(codes_s.values())
-    return {LOOK: prediction.seconds["look"], **codes_s, DECODE: decoding_s, SAVE: saving_s}
+    return {PERCEIVE: prediction.seconds["perceive"], **codes_s, DECODE: decoding_s, SAVE: saving_s}
 
 
 def num_codes(model: VideoToAudio, clip: Clip, stage: str) -> int:

@@ -13,21 +13,7 @@ from datamodules.files.loading import SampleKey, evaluation_loader, sample_gener
 from datamodules.files.read_once import leave_out_unreadable, read_each, read_once, report_unreadable
 from datamodules.files.split import decide_split
 from media.video.photo_files import read_photo
-
-
-def evaluation_transform(image_size: int) -> v2.Transform:
-    """How the classifier sees a picture: the shorter side a little larger than the image, then the middle of it.
-
-    The transform takes uint8 (..., 3, height, width), photos as well as frames of a video, and gives float32
-    (..., 3, image_size, image_size) in [0, 1].
-    """
-    return v2.Compose(
-        [
-            v2.Resize(round(image_size * 256 / 224)),
-            v2.CenterCrop(image_size),
-            v2.ToDtype(torch.float32, scale=True),
-        ]
-    )
+from networks.vision.image_transform import evaluation_transform
 
 
 def training_transform(image_size: int) -> v2.Transform:

@@ -6,77 +6,24 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-import numpy as np
 import torch
 import torch.distributed
-from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from datamodules.evaluation import EvaluationDataModule
 from datamodules.files.data_root import natural_key
-from datamodules.photos import evaluation_transform
 from media.soundtrack.containers import plan_output
-from media.video.photo_files import PHOTO_SUFFIXES, is_photo, read_photo
-from media.video.video_files import VIDEO_SUFFIXES, probe_video, read_frames
+from media.video.photo_files import PHOTO_SUFFIXES, is_photo
+from media.video.video_files import VIDEO_SUFFIXES, probe_video
 from pipelines.outputs import reason_of
+from pipelines.perception import Clip, UnreadableClip
 from runtime.tell import tell
 
 MAX_STEM_BYTES = 120  # a file's name has 255 at most, and outputs and their temporary files are called longer
-
-
-@dataclass  # not frozen: Lightning moves batches to the device field by field
-class Clip:
-    """A video, or a photo, and the way to its frames.
-
-    Attributes:
-        path: of the file.
-        name: of its outputs, without suffix; no other input of the call has the same.
-        duration_s: of the picture; None for a photo.
-        frames_per_second: at which frames are looked at, whatever the video's own rate is.
-    """
-
-    path: Path
-    name: str
-    duration_s: float | None
-    frames_per_second: float
-
-    def frames(self, max_side: int | None = None) -> Iterator[tuple[float, np.ndarray]]:
-        """Time in seconds and RGB uint8 (height, width, 3) of each frame; a photo is one frame at time 0.
-
-        Args:
-            max_side: frames whose longer side has more pixels than this are shrunk to it; None keeps them as they are.
-
-        Raises:
-            UnreadableVideo, UnreadablePhoto: ValueErrors, where the file is damaged; maybe not before its last frame.
-        """
-        if self.duration_s is not None:
-            yield from read_frames(self.path, self.frames_per_second, max_side)
-            return
-        photo = read_photo(self.path)
-        if max_side is not None and max(photo.shape) > max_side:
-            image = Image.fromarray(photo)
-            image.thumbnail((max_side, max_side))
-            photo = np.array(image)
-        yield 0.0, photo
-
-    def image(self, frame: np.ndarray, image_size: int) -> Tensor:
-        """A frame as the classifier takes it: float32 (3, image_size, image_size) in [0, 1]."""
-        return evaluation_transform(image_size)(torch.from_numpy(frame).movedim(-1, 0))
-
-
-@dataclass  # not frozen: Lightning moves batches to the device field by field
-class UnreadableClip:
-    """An input that is not worked on, and why; the attributes are those of `Clip`."""
-
-    path: Path
-    name: str
-    reason: str
 
 
 class Clips(Dataset):

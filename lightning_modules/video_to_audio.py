@@ -1,7 +1,6 @@
 """The composite: from a video to its sound, by four trained models."""
 
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,24 +8,28 @@ import soundfile
 from lightning.pytorch import LightningModule
 
 from media.soundtrack.mixing import Mixing
-from media.video.scenes import Scene, find_scenes
+from media.video.activity import ActivitySettings
+from media.video.scenes import Scene, SceneSettings, find_scenes
+from media.video.stabilisation import StabilisationSettings
 from metrics import Embedding, MelStatistics
 from networks import Sampling
 from pipelines.evaluation.figures import Evaluation, Tagger
+from pipelines.evaluation.jobs import FigureJob, SoundJob
 from pipelines.evaluation.models import FittedModel
 from pipelines.outputs import FailedPrediction, reason_of
-from pipelines.perception import Clip, Sight, look
+from pipelines.perception import Clip, Perception, PerceptionSettings, UnreadableClip, perceive
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, timed
 from runtime.checkpoint import check_fit, fingerprint, load
+from runtime.described import Described
 from runtime.tell import tell
 
 SYSTEMS = ("vqvae", "top", "bottom", "classifier")
 
 
-class VideoToAudio(LightningModule):
-    """Looks at a video, finds scenes and moments, makes a sound for each scene, and mixes them.
+class VideoToAudio(Described, LightningModule):
+    """Perceives a video, finds scenes and moments, makes a sound for each scene, and mixes them.
 
     Why a LightningModule: `predict` then brings devices, precision and progress; it is never trained.
 
@@ -39,23 +42,22 @@ class VideoToAudio(LightningModule):
         vqvae, top, bottom, classifier: paths of the four checkpoints.
         sampling: temperature, top-k and top-p of both priors.
         mixing: loudness, the video's own sound, and files.
-        seed: of the first variant; the next ones count on from it.
+        seed: seed of the first variant; the next ones count on from it.
         num_variants: sounds made for each input, in one batch.
         num_candidates: beginnings that the top prior draws for each sound, to keep the one that is most plainly of its
             class.
-        grain: how much of the unevenness that a decoded spectrogram lacks is put back, as its VQ-VAE's validation error
-            tells; 1 for all, 0 for none.
-        sync: `activity` places events where something happens, `none` lets the sound run on.
+        grain: share of the unevenness missing from a decoded spectrogram that is put back; 1 for all, 0 for none.
+        sync: `activity` places events at sudden changes, `none` lets the sound run on.
         classes: names of the classes that may be heard; None for all that the models know.
-        threshold: a class must be at least this probable on average, else there is silence.
-        ambience_db: level of quiet noise where nothing known is seen, relative to full scale before loudness is
-            brought to its target; None for silence.
-        looks_per_second: frames that are classified; all are searched for movement.
-        smoothing_s: class probabilities are averaged over this time.
-        min_scene_s: a shorter scene joins its neighbour.
+        threshold: mean probability that a class must reach, else there is silence.
+        ambience_db: level of quiet noise in place of silence, relative to full scale before loudness is brought to its
+            target; None for silence.
+        looks_per_second: frames that are classified; all are searched for activity.
+        smoothing_s, min_scene_s: see `SceneSettings`.
         photo_s: length of the sound for a photo; None for one window.
         fade_s: fade in and out of each scene.
-        num_iterations: of Griffin-Lim.
+        num_iterations: iterations of Griffin-Lim.
+        activity, stabilisation: numbers of the search for activity.
         embedding: in which `test` compares sets of sounds; None for `MelStatistics`.
         tagger: tells `test` whether the classes are heard; None leaves that out.
         words: for each class the tagger's classes that are like it; None for those that `ClassAgreement` knows.
@@ -83,6 +85,8 @@ class VideoToAudio(LightningModule):
         photo_s: float | None = None,
         fade_s: float = 0.02,
         num_iterations: int = 64,
+        activity: ActivitySettings = ActivitySettings(),  # noqa: B008 - frozen
+        stabilisation: StabilisationSettings = StabilisationSettings(),  # noqa: B008 - frozen
         embedding: Embedding | None = None,
         tagger: Tagger | None = None,
         words: dict[str, list[str]] | None = None,
@@ -107,22 +111,19 @@ class VideoToAudio(LightningModule):
         if classes is not None and not classes:
             raise ValueError("classes is an empty list, expected names of classes, or null for all.")
         self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
-        self.sampling, self.mixing = sampling, mixing
+        self.sampling, self.mixing, self.num_iterations, self.grain = sampling, mixing, num_iterations, grain
         self.seed, self.num_variants, self.num_candidates, self.sync = seed, num_variants, num_candidates, sync
-        self.grain = grain
-        self.allowed_classes, self.threshold, self.ambience_db = classes, threshold, ambience_db
-        self.looks_per_second = looks_per_second
-        self.smoothing_s, self.min_scene_s = smoothing_s, min_scene_s
-        self.photo_s, self.fade_s = photo_s, fade_s
-        self.num_iterations = num_iterations
+        self.allowed_classes, self.ambience_db, self.photo_s, self.fade_s = classes, ambience_db, photo_s, fade_s
+        self.scene_settings = SceneSettings(threshold, smoothing_s, min_scene_s)
+        self.perception_settings = PerceptionSettings(looks_per_second, activity, stabilisation)
         self.embedding, self.tagger, self.words = embedding or MelStatistics(), tagger, words
 
     def setup(self, stage: str) -> None:
-        """Load the four models and check that they fit together.
+        """Loads the four models and checks that they fit together.
 
         Raises:
-            FileNotFoundError: where a checkpoint is missing; the message says which command makes it.
-            ValueError: where two checkpoints do not fit, naming both values, or an allowed class is not known.
+            FileNotFoundError: if a checkpoint is missing; the message says which command makes it.
+            ValueError: if two checkpoints do not fit, naming both values, or an allowed class is not known.
         """
         for name, path in self.paths.items():
             setattr(self, name, load(path, config=f"{name}.yaml"))
@@ -137,37 +138,20 @@ class VideoToAudio(LightningModule):
             self.evaluation = self.make_evaluation()
 
     def settings(self) -> dict[str, Any]:
-        """Everything that the result depends on, but for the input, as plain data."""
-        return {
-            "seed": self.seed,
-            "num_variants": self.num_variants,
-            "num_candidates": self.num_candidates,
-            "grain": self.grain,
-            "sync": self.sync,
-            "classes": self.allowed_classes or self.classes,
-            "threshold": self.threshold,
-            "ambience_db": self.ambience_db,
-            "looks_per_second": self.looks_per_second,
-            "smoothing_s": self.smoothing_s,
-            "min_scene_s": self.min_scene_s,
-            "photo_s": self.photo_s,
-            "fade_s": self.fade_s,
-            "num_iterations": self.num_iterations,
-            "sampling": asdict(self.sampling),
-            "mixing": asdict(self.mixing),
-            "checkpoints": self.fingerprints,
-        }
+        """All that the result depends on besides the input, as plain data."""
+        given = self.arguments(left_out={*self.paths, "embedding", "tagger", "words"})
+        return given | {"classes": self.allowed_classes or self.classes, "checkpoints": self.fingerprints}
 
-    def predict_step(self, clip: Clip, batch_idx: int) -> list[VideoPrediction | FailedPrediction]:
-        """A sound for a clip, in each variant; of what cannot be read, the reason."""
-        if hasattr(clip, "reason"):
+    def predict_step(self, clip: Clip | UnreadableClip, batch_idx: int) -> list[VideoPrediction | FailedPrediction]:
+        """A sound for a clip, in each variant, or the reason why there is none."""
+        if isinstance(clip, UnreadableClip):
             return [FailedPrediction(clip.path, clip.name, clip.reason)]
         try:
             return [self.make_sound(clip)]
         except Exception as error:
             return [FailedPrediction(clip.path, clip.name, reason_of(error))]
 
-    def test_step(self, job: Any, batch_idx: int) -> None:
+    def test_step(self, job: SoundJob | FigureJob, batch_idx: int) -> None:
         """Works on one job of the evaluation."""
         self.evaluation.add(job)
 
@@ -176,21 +160,21 @@ class VideoToAudio(LightningModule):
         self.evaluation.compute()
 
     def make_sound(self, clip: Clip) -> VideoPrediction:
-        """Looks at a clip, and writes the sound of each variant into a temporary file.
+        """Perceives a clip, and writes the sound of each variant into a temporary file.
 
         Raises:
-            OSError, ValueError: where the clip cannot be read.
+            OSError, ValueError: if the clip cannot be read.
         """
         seconds: dict[str, float] = {}
-        with timed(seconds, "look"):
-            sight = look(clip, self.classifier, self.looks_per_second)
+        with timed(seconds, "perceive"):
+            perception = self.perceive(clip)
         duration_s = clip.duration_s or self.photo_s or self.geometry.window_s
-        scenes = self.find_scenes(sight, duration_s)
+        scenes = self.find_scenes(perception, duration_s)
         for scene in scenes:
             tell(self._describe(clip.path.name, scene))
         with timed(seconds, "make sound"):
             folder = TemporaryFolder()
-            variants = self._write_variants(folder.path, scenes, sight, duration_s)
+            variants = self._write_variants(folder.path, scenes, perception, duration_s)
         return VideoPrediction(
             path=clip.path,
             name=clip.name,
@@ -198,7 +182,7 @@ class VideoToAudio(LightningModule):
             is_photo=clip.duration_s is None,
             variants=variants,
             scenes=[(s.start_s, s.end_s, "silence" if s.label is None else self.classes[s.label]) for s in scenes],
-            sight=sight,
+            perception=perception,
             classes=self.classes,
             geometry=self.geometry,
             mixing=self.mixing,
@@ -207,6 +191,11 @@ class VideoToAudio(LightningModule):
             seconds=seconds,
             folder=folder,
         )
+
+    def perceive(self, clip: Clip) -> Perception:
+        """All that the classifier and the activity meter see in a clip."""
+        image_size = self.classifier.facts["image_size"]
+        return perceive(clip, self.classifier.network, image_size, self.device, self.perception_settings)
 
     def make_generator(self) -> SoundGenerator:
         """The three generative models as one."""
@@ -229,25 +218,25 @@ class VideoToAudio(LightningModule):
         listeners = (self.embedding, self.tagger, self.words)
         return Evaluation(self.make_generator(), self.seed, self.classes, models, *listeners)
 
-    def find_scenes(self, sight: Sight, duration_s: float) -> list[Scene]:
-        """Scenes of what was seen, over the whole of a clip."""
+    def find_scenes(self, perception: Perception, duration_s: float) -> list[Scene]:
+        """Scenes of a whole clip."""
         allowed = self.allowed_classes and [self.classes.index(name) for name in self.allowed_classes]
-        cuts_s = [] if sight.activity is None else sight.activity.cuts_s
+        cuts_s = [] if perception.activity is None else perception.activity.cuts_s
         return find_scenes(
-            sight.times_s,
-            sight.probabilities,
+            perception.times_s,
+            perception.probabilities,
             duration_s,
-            self.threshold,
-            self.smoothing_s,
-            self.min_scene_s,
+            self.scene_settings,
             cuts_s,
             allowed,
         )
 
-    def _write_variants(self, folder: Path, scenes: list[Scene], sight: Sight, duration_s: float) -> list[VariantSound]:
+    def _write_variants(
+        self, folder: Path, scenes: list[Scene], perception: Perception, duration_s: float
+    ) -> list[VariantSound]:
         rate = self.geometry.sample_rate_hz
         seeds = [self.seed + variant for variant in range(self.num_variants)]
-        activity = sight.activity if self.sync == "activity" else None
+        activity = perception.activity if self.sync == "activity" else None
         sound = SceneSound(self.make_generator(), seeds, activity, self.fade_s, self.ambience_db)
         paths = [folder / f"{seed}.wav" for seed in seeds]
         with ExitStack() as files:
@@ -267,5 +256,5 @@ class VideoToAudio(LightningModule):
         likeliest = self.classes[scene.likeliest]
         why = f"{likeliest} is not among the allowed classes"
         if self.allowed_classes is None or likeliest in self.allowed_classes:
-            why = f"no class reaches {self.threshold} for long"
+            why = f"no class reaches {self.scene_settings.threshold} for long"
         return f"{span}: silence, {why} (likeliest: {likeliest}, on average {scene.confidence:.2f})"

@@ -9,7 +9,7 @@ from media.sound.events import Event
 from media.soundtrack.arranging import arrange, leave_time, plan_events
 from media.video.activity import Activity
 from media.video.scenes import Scene
-from pipelines.sound_generator import SoundGenerator
+from pipelines.generator import Generator
 from runtime.tell import tell
 
 AMBIENCE, EVENTS = 1, 2  # sources of chance beside the scenes' own
@@ -31,7 +31,7 @@ class SceneSound:
 
     def __init__(
         self,
-        generator: SoundGenerator,
+        generator: Generator,
         seeds: list[int],
         activity: Activity | None,
         fade_s: float,

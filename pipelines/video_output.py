@@ -21,7 +21,7 @@ from media.soundtrack.streams import write_sound, write_stem
 from media.video.encoding import encode_picture
 from media.video.photo_files import count_pictures
 from media.video.video_files import VideoInfo, probe_video
-from pipelines.perception import Sight
+from pipelines.perception import Perception
 
 NUM_FRAMES_SHOWN = 8
 
@@ -67,7 +67,7 @@ class VideoPrediction:
     is_photo: bool
     variants: list[VariantSound]
     scenes: list[tuple[float, float, str]]
-    sight: Sight
+    perception: Perception
     classes: list[str]
     geometry: Geometry
     mixing: Mixing
@@ -99,7 +99,7 @@ class VideoPrediction:
                 write_stem(variant.stem, stem, comment=f"seed={variant.seed}")
             with timed(self.seconds, "draw"):
                 spectrogram = spectrogram_of_file(variant.stem, self.geometry)
-                frames = [frame for _, frame in self.sight.film]
+                frames = [frame for _, frame in self.perception.film]
                 every = max(1, len(frames) // NUM_FRAMES_SHOWN)
                 film = draw_film(frames[::every], spectrogram, self.scenes, self.geometry.sample_rate_hz)
                 write_png(output.with_name(f"{output.stem}_spectrogram.png"), film)
@@ -163,16 +163,16 @@ class VideoPrediction:
             path=self.path,
             facts=facts,
             variants=variants,
-            frames=self.sight.film,
+            frames=self.perception.film,
             duration_s=self.duration_s,
             is_photo=self.is_photo,
-            class_times_s=self.sight.times_s,
-            class_probabilities=self.sight.probabilities,
+            class_times_s=self.perception.times_s,
+            class_probabilities=self.perception.probabilities,
             classes=self.classes,
             allowed=self.settings["classes"],
             threshold=self.settings["threshold"],
             scenes=self.scenes,
-            activity=self.sight.activity,
+            activity=self.perception.activity,
             settings=in_words(self.settings),
             checkpoints=self.checkpoints,
             loudness=loudness,

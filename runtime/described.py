@@ -3,7 +3,8 @@
 import functools
 import importlib
 import inspect
-from dataclasses import fields, is_dataclass
+from collections.abc import Collection
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar
 
 
@@ -33,6 +34,11 @@ class Described:
             TypeError: if an argument is neither plain data, nor a dataclass, nor itself `Described`.
         """
         return {"class_path": _public_path(type(self)), "init_args": _plain(self._init_arguments)}
+
+    def arguments(self, left_out: Collection[str] = ()) -> dict[str, Any]:
+        """Arguments of the constructor as plain data, without class paths; raises as `describe` does."""
+        arguments = {name: value for name, value in self._init_arguments.items() if name not in left_out}
+        return {name: asdict(value) if is_dataclass(value) else _plain(value) for name, value in arguments.items()}
 
 
 def build(description: dict[str, Any]) -> Any:

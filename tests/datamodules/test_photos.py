@@ -8,7 +8,6 @@ from PIL import Image
 
 from datamodules import PhotoDataModule
 from datamodules.files.loading import SampleKey
-from datamodules.photos import evaluation_transform
 from tests.datamodules.conftest import tree
 
 SIZE = 32
@@ -62,17 +61,6 @@ def test_training_mirrors_and_changes_the_light(tmp_path, cache_dir):
     brightest = [float(image.max()) for image in images]
     assert max(brightest) > 200 / 255 * 1.1
     assert min(brightest) < 200 / 255 * 0.9
-
-
-def test_evaluation_looks_at_the_middle_of_photos_and_of_batches_of_frames():
-    frames = torch.zeros(5, 3, 60, 120, dtype=torch.uint8)
-    frames[..., 45:75] = 255  # the middle quarter of the width is white
-    images = evaluation_transform(28)(frames)
-    assert images.shape == (5, 3, 28, 28)
-    assert images.dtype == torch.float32
-    white = images[0, 0, 14] > 0.5  # 120 wide pixels are scaled to 64, of which the middle 28 are seen
-    assert white.sum() == 16
-    assert white[6:22].all()
 
 
 def test_an_unreadable_photo_is_named_and_left_out(photo_root, cache_dir, capsys):

@@ -22,8 +22,8 @@ class ColourSense(nn.Module):
     """Red is class 0, green is class 1, grey may be either."""
 
     def locate(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        places = 8 * images[:, :2, ::4, ::4]
-        return places.mean(dim=(2, 3)), places
+        activation_maps = 8 * images[:, :2, ::4, ::4]
+        return activation_maps.mean(dim=(2, 3)), activation_maps
 
 
 SYSTEMS["classifier"].network = ColourSense()
@@ -42,9 +42,6 @@ class ColourClip:
     def frames(self, max_side: int):
         for number, colour in enumerate(self.colours):
             yield number / self.frames_per_second, np.full((24, 32, 3), np.array(colour) * 255, np.uint8)
-
-    def image(self, frame: np.ndarray, image_size: int) -> torch.Tensor:
-        return torch.from_numpy(frame[:image_size, :image_size]).movedim(-1, 0) / 255
 
 
 def composite(**options) -> VideoToAudio:

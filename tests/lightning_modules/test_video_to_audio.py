@@ -1,5 +1,6 @@
+import inspect
+import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 
 from lightning_modules import VideoToAudio
 from media.sound.events import Event
-from media.video.activity import Activity, ActivityMeter
+from media.video.activity import Activity, ActivityMeter, ActivitySettings
 from media.video.scenes import Scene
+from networks import Sampling
 from pipelines.outputs import FailedPrediction
+from pipelines.perception import UnreadableClip
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import VideoPrediction
 from tests.helpers.colours import GREEN, GREY, RED, SYSTEMS, ColourClip, composite
@@ -29,6 +32,7 @@ from tests.helpers.tiny import (
 )
 
 RATE = GEOMETRY.sample_rate_hz
+NEVER_A_CUT = ActivitySettings(confirm_s=9.0)
 
 
 @torch.no_grad()
@@ -173,7 +177,7 @@ def test_what_cannot_be_read_is_told_of():
 
     (failed,) = composite().predict_step(Damaged(RED), 0)
     assert failed == FailedPrediction(Path("clip.mp4"), "clip", "clip.mp4 is damaged.")
-    unreadable = SimpleNamespace(path=Path("clip.mp4"), name="clip", reason="It is no video.")
+    unreadable = UnreadableClip(Path("clip.mp4"), "clip", "It is no video.")
     assert composite().predict_step(unreadable, 0) == [FailedPrediction(Path("clip.mp4"), "clip", "It is no video.")]
 
 
@@ -195,6 +199,26 @@ def test_a_full_memory_ends_the_call():
 
     with pytest.raises(MemoryError):
         composite().predict_step(Large(RED), 0)
+
+
+def test_the_settings_are_all_arguments_that_a_sound_depends_on():
+    names = set(inspect.signature(VideoToAudio).parameters)
+    settings = composite(threshold=0.5, sampling=Sampling(top_k=3), activity=ActivitySettings(block=7)).settings()
+    left_out = {"vqvae", "top", "bottom", "classifier", "embedding", "tagger", "words"}
+    assert settings.keys() == names - left_out | {"checkpoints"}
+    assert (settings["threshold"], settings["sampling"]["top_k"], settings["activity"]["block"]) == (0.5, 3, 7)
+    assert settings["classes"] == CLASSES
+    assert composite(classes=["dog"]).settings()["classes"] == ["dog"]
+    assert json.loads(json.dumps(settings)) == settings
+
+
+def test_the_numbers_of_the_search_for_activity_are_options():
+    clip = ColourClip(*[RED] * 4, *[GREEN] * 4)
+    (usual,), (calm,) = (
+        composite(activity=settings).predict_step(clip, 0) for settings in (ActivitySettings(), NEVER_A_CUT)
+    )
+    assert len(usual.perception.activity.cuts_s) == 1
+    assert not len(calm.perception.activity.cuts_s)
 
 
 def test_a_scenes_description_names_the_class_or_the_likeliest_one():

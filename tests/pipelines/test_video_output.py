@@ -12,7 +12,7 @@ from media.soundtrack.mixing import Mixing
 from media.video.activity import Activity
 from media.video.photo_files import read_photo
 from media.video.video_files import probe_video
-from pipelines.perception import Sight
+from pipelines.perception import Perception
 from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, in_words, timed
 from tests.helpers.containers import set_edit_list
 from tests.helpers.tiny import GEOMETRY
@@ -42,9 +42,9 @@ def prediction(path: Path, num_variants: int = 1, is_photo: bool = False, **mixi
         tone = 0.1 * np.sin(2 * np.pi * 500 * (number + 1) * times_s)
         soundfile.write(stem, tone.astype(np.float32), RATE, subtype="FLOAT")
         variants.append(VariantSound(7 + number, stem, [] if is_photo else [(0.5, 0.8)]))
-    looks_s = np.arange(8) / 4
-    activity = Activity(looks_s, np.eye(8)[2], np.array([0.5]), np.ones(1), np.array([]))
-    frames = [(time_s, np.full((32, 32, 3), 90, np.uint8)) for time_s in looks_s]
+    sampled_s = np.arange(8) / 4
+    activity = Activity(sampled_s, np.eye(8)[2], np.array([0.5]), np.ones(1), np.array([]))
+    frames = [(time_s, np.full((32, 32, 3), 90, np.uint8)) for time_s in sampled_s]
     return VideoPrediction(
         path=path,
         name="clip",
@@ -52,7 +52,7 @@ def prediction(path: Path, num_variants: int = 1, is_photo: bool = False, **mixi
         is_photo=is_photo,
         variants=variants,
         scenes=[(0.0, DURATION_S, "cat")],
-        sight=Sight(looks_s, np.tile([0.9, 0.1], (8, 1)), None if is_photo else activity, frames),
+        perception=Perception(sampled_s, np.tile([0.9, 0.1], (8, 1)), None if is_photo else activity, frames),
         classes=["cat", "dog"],
         geometry=GEOMETRY,
         mixing=Mixing(**mixing),
