@@ -11,6 +11,7 @@ from lightning_modules import VideoToAudio
 from media.sound.events import Event
 from media.video.activity import Activity, ActivityMeter, ActivitySettings
 from media.video.scenes import Scene
+from media.video.stabilisation import StabilisationSettings
 from networks import Sampling
 from pipelines.outputs import FailedPrediction
 from pipelines.perception import UnreadableClip
@@ -32,7 +33,6 @@ from tests.helpers.tiny import (
 )
 
 RATE = GEOMETRY.sample_rate_hz
-NEVER_A_CUT = ActivitySettings(confirm_s=9.0)
 
 
 @torch.no_grad()
@@ -212,13 +212,12 @@ def test_the_settings_are_all_arguments_that_a_sound_depends_on():
     assert json.loads(json.dumps(settings)) == settings
 
 
-def test_the_numbers_of_the_search_for_activity_are_options():
-    clip = ColourClip(*[RED] * 4, *[GREEN] * 4)
-    (usual,), (calm,) = (
-        composite(activity=settings).predict_step(clip, 0) for settings in (ActivitySettings(), NEVER_A_CUT)
-    )
-    assert len(usual.perception.activity.cuts_s) == 1
-    assert not len(calm.perception.activity.cuts_s)
+def test_the_numbers_of_the_search_for_activity_are_options(monkeypatch):
+    given = {"activity": ActivitySettings(block=7), "stabilisation": StabilisationSettings(num_kept=3)}
+    meters, start = [], ActivityMeter.__init__
+    monkeypatch.setattr(ActivityMeter, "__init__", lambda self, *args: meters.append(args) or start(self, *args))
+    predict(ColourClip(RED), **given)
+    assert meters == [(ColourClip.frames_per_second, *given.values())]
 
 
 def test_a_scenes_description_names_the_class_or_the_likeliest_one():
