@@ -88,4 +88,4 @@ def loaded_a_second(plan: Plan, loader: DataLoader) -> float:
 
 def num_loaded(loader: DataLoader) -> int:
     """Samples of one pass."""
-    return sum(len(batch["label"]) for batch in loader)
+    return sum(len(batch["index"]) for batch in loader)

@@ -171,6 +171,24 @@ def test_a_photo_model_needs_no_sounds_and_a_sound_model_no_photos(chain: Path, 
         assert result.trainer.global_step == 1
 
 
+def test_chosen_classes_go_through_the_chain_and_into_the_checkpoints(chain: Path, tmp_path: Path) -> None:
+    shutil.copytree(chain / "data" / "sounds", tmp_path / "data" / "sounds")
+    shutil.copytree(chain / "data" / "sounds" / "cat", tmp_path / "data" / "sounds" / "parrot")
+    options = ["--trainer.max_steps", "1"]
+    with pytest.raises(ValueError, match=r"num_classes is 2.* 3 classes.*--data.classes"):
+        run_cli(tmp_path, "fit", "vqvae", *options)
+    chosen = [*options, "--data.classes", "[dog,cat]", "--data.group_pattern", r"_0*(\d+)\."]
+    run_cli(tmp_path, "fit", "vqvae", *chosen)
+    with pytest.raises(ValueError, match=r"fitted on the classes \['cat', 'dog'\].*'parrot'.*--data.classes"):
+        run_cli(tmp_path, "fit", "top", *options)
+    run_cli(tmp_path, "fit", "top", *chosen)
+    facts = [load(tmp_path / "checkpoints" / name / "best.ckpt").facts for name in ("vqvae", "top")]
+    assert facts[0]["classes"] == facts[1]["classes"] == ["cat", "dog"]
+    split = facts[0]["split"]["sounds"]
+    assert facts[1]["split"]["sounds"] == split
+    assert all(split[name] == split[name.replace("cat", "dog")] for name in split)
+
+
 def test_the_command_line_ends_with_one_line_about_what_is_wrong(tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT / "cli.py"), "fit", "--config", "vqvae.yaml", "--trainer.logger", "false"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -42,13 +42,12 @@ class DataRoot:
         if self.classes == []:
             raise ValueError('classes is [], expected null for all classes, or names of folders, as "[cat,dog]".')
         try:
-            has_group = self.group_pattern is None or re.compile(self.group_pattern).groups
+            if self.group_pattern is not None and not re.compile(self.group_pattern).groups:
+                raise re.error("it has no group in parentheses")
         except re.error as error:
-            raise ValueError(f"group_pattern is {self.group_pattern!r}, no regular expression: {error}.") from error
-        if not has_group:
             raise ValueError(
-                f"group_pattern is {self.group_pattern!r}, expected a group in it, as '^(recording\\d+)_'."
-            )
+                f"group_pattern is {self.group_pattern!r}, expected one as '^(recording\\d+)_': {error}."
+            ) from error
 
     @property
     def cache(self) -> Path:

@@ -51,7 +51,10 @@ def assign_split(
                 nearest = old_names[max(bisect_right(old_keys, natural_key(name)) - 1, 0)]
                 part_of.setdefault(groups.get(name, name), stored[nearest])
         else:
-            _assign_blocks(class_name, _weights_of_groups(names, weights, groups), part_of)
+            grouped: Counter[str] = Counter()
+            for name in names:
+                grouped[groups.get(name, name)] += weights[name]
+            _assign_blocks(class_name, grouped, part_of)
         parts = [stored.get(name) or part_of[groups.get(name, name)] for name in names]
         if missing := [part for part in PARTS if part not in parts]:
             raise ValueError(
@@ -95,7 +98,8 @@ def decide_split(
     for name, group in groups.items():
         parts[group].add(split[name])
     if torn := sorted(group for group, found in parts.items() if len(found) > 1):
-        tell(f"Files of {len(torn)} groups of {kind}/ are in several parts, as an earlier split has them: {torn}")
+        some = ", ".join(torn[:5]) + (", …" if len(torn) > 5 else "")
+        tell(f"Files of {len(torn)} groups of {kind}/ are in several parts, as an earlier split has them: {some}")
     return split
 
 
@@ -106,16 +110,8 @@ def split_of_kind(split: Mapping[str, Any], kind: str) -> dict[str, str]:
     return {normal_name(class_of(name)) + name[len(class_of(name)) :]: part for name, part in stored.items()}
 
 
-def _weights_of_groups(names: list[str], weights: dict[str, float], groups: Mapping[str, str]) -> Counter[str]:
-    """The weight of each group and of each single file, in the order of their first files."""
-    found: Counter[str] = Counter()
-    for name in names:
-        found[groups.get(name, name)] += weights[name]
-    return found
-
-
-def _assign_blocks(class_name: str, weights: dict[str, float], part_of: dict[str, str]) -> None:
-    """Adds the parts of those groups to `part_of` that it lacks, so that each part gets its share of all weight."""
+def _assign_blocks(class_name: str, weights: Mapping[str, float], part_of: dict[str, str]) -> None:
+    """Adds to `part_of` those groups that it lacks, so that each part gets its share of the weight of all groups."""
     given: Counter[str] = Counter()
     for group in weights.keys() & part_of.keys():
         given[part_of[group]] += weights[group]
@@ -134,10 +130,7 @@ def _assign_blocks(class_name: str, weights: dict[str, float], part_of: dict[str
         return min(range(first, last + 1), key=lambda index: abs(before[index] - target))
 
     num_train = boundary(TRAIN_FRACTION * total - given["train"], needed[0], len(new) - needed[1] - needed[2])
-    end_of_val = boundary(
-        (TRAIN_FRACTION + VAL_FRACTION) * total - given["train"] - given["val"],
-        num_train + needed[1],
-        len(new) - needed[2],
-    )
+    until_val = (TRAIN_FRACTION + VAL_FRACTION) * total - given["train"] - given["val"]
+    end_of_val = boundary(until_val, num_train + needed[1], len(new) - needed[2])
     blocks = ["train"] * num_train + ["val"] * (end_of_val - num_train) + ["test"] * (len(new) - end_of_val)
     part_of |= zip(new, blocks, strict=True)
