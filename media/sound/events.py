@@ -6,37 +6,47 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage, signal
 
-HOP_S = 0.005
-FRAME_S = 0.016
-LOWEST_HZ = 60.0
-QUIET_SHARE = 0.2  # of the time: what a frequency does not fall below in the rest of it is its floor
-RANGE_DB = 50.0  # what lies further under the loudest moment is silence
-CLEAR_DB = 6.0  # an event rises by so much and falls by so much again
-FAINT_DB = 3.0  # so does a stretch of a texture that has no clear events
-MAX_FAINT_EVENTS = 3
-LOUDNESS_RANGE_DB = 25.0  # between the loudest event and the quietest
-SPACING_S = 0.1
-RISE_S = 0.02
-ONSET_DB = 8.0  # under the peak
-DECAYED_DB = 30.0  # under the peak
-PRE_ATTACK_S = 0.02
-MAX_LEAD_S = 0.06
-MIN_EVENT_S, MAX_EVENT_S = 0.06, 1.5
-LOUDEST_S = 0.05
-GOOD_CONTRAST_DB = 20.0  # more is no better
-SILENCE_DB = -70.0  # over full scale
-QUALITY_RANGE_DB = 15.0  # between the best event of a pool and the worst that is used
-CUT_LEVEL_DB, CUT_PEAK = -15.0, 0.9
+
+@dataclass(frozen=True)
+class EventSettings:
+    """How events are found, chosen and cut: lengths in seconds, levels in dB."""
+
+    hop_s: float = 0.005
+    frame_s: float = 0.016
+    lowest_hz: float = 60.0
+    quiet_share: float = 0.2  # of the time; in the rest of it a frequency does not fall below its floor
+    range_db: float = 50.0  # under the loudest moment; anything lower is silence
+    clear_db: float = 6.0  # an event rises by so much and falls by so much again
+    faint_db: float = 3.0  # so does a stretch of a texture that has no clear events
+    max_faint_events: int = 3
+    loudness_range_db: float = 25.0  # between the loudest event and the quietest
+    spacing_s: float = 0.1
+    rise_s: float = 0.02
+    onset_db: float = 8.0  # under the peak
+    decayed_db: float = 30.0  # under the peak
+    pre_attack_s: float = 0.02
+    max_lead_s: float = 0.06
+    min_event_s: float = 0.06
+    max_event_s: float = 1.5
+    loudest_s: float = 0.05
+    good_contrast_db: float = 20.0  # more is no better
+    silence_db: float = -70.0  # over full scale
+    quality_range_db: float = 15.0  # between the best event of a pool and the worst that is used
+    cut_level_db: float = -15.0
+    cut_peak: float = 0.9
+
+
+DEFAULTS = EventSettings()
 
 
 @dataclass(frozen=True)
 class EventSpan:
-    """Where one event lies in a sound.
+    """The place of one event in a sound.
 
     Attributes:
         start_sample: a moment before it rises.
         onset_sample: where it is suddenly loud: the moment that a listener would name.
-        end_sample: where it has decayed or the next one begins; not part of it.
+        end_sample: where it has decayed or the next one starts; not part of it.
         level_db: of its loudest 50 ms, as root mean square over full scale.
         contrast_db: how far it stands out from what is before and after it.
     """
@@ -53,7 +63,7 @@ class Event:
     """An event on its own.
 
     Attributes:
-        waveform: (samples,) float32; the loudest 50 ms are at -15 dB, or lower where a peak would pass 0.9.
+        waveform: (samples,) float32; the loudest 50 ms are at -15 dB, or lower if a peak would pass 0.9.
         onset_sample: where in it the event is suddenly loud.
         contrast_db: see `EventSpan`.
     """
@@ -63,7 +73,7 @@ class Event:
     contrast_db: float
 
 
-def find_events(waveform: np.ndarray, sample_rate_hz: int) -> list[EventSpan]:
+def find_events(waveform: np.ndarray, sample_rate_hz: int, settings: EventSettings = DEFAULTS) -> list[EventSpan]:
     """The events in a sound, in order of time.
 
     The level is followed every 5 ms. It is the energy of each frequency over that frequency's own floor, so that
@@ -78,29 +88,38 @@ def find_events(waveform: np.ndarray, sample_rate_hz: int) -> list[EventSpan]:
     Args:
         waveform: (samples,), mono, finite; some seconds, up to a minute.
         sample_rate_hz: of the waveform.
+        settings: tuned numbers; the figures above are their defaults.
     """
-    hop = round(HOP_S * sample_rate_hz)
-    level_db = _level_over_floor(waveform, sample_rate_hz, hop)
-    peaks, found = signal.find_peaks(level_db, height=FAINT_DB, prominence=FAINT_DB, distance=round(SPACING_S / HOP_S))
+    hop = round(settings.hop_s * sample_rate_hz)
+    level_db = _level_over_floor(waveform, sample_rate_hz, hop, settings)
+    peaks, found = signal.find_peaks(
+        level_db,
+        height=settings.faint_db,
+        prominence=settings.faint_db,
+        distance=round(settings.spacing_s / settings.hop_s),
+    )
     contrasts_db = found["prominences"]
-    is_clear = (contrasts_db >= CLEAR_DB) & (level_db[peaks] >= level_db.max() - LOUDNESS_RANGE_DB)
-    chosen = np.flatnonzero(is_clear) if is_clear.any() else _most_sudden(level_db, peaks)
+    is_clear = (contrasts_db >= settings.clear_db) & (level_db[peaks] >= level_db.max() - settings.loudness_range_db)
+    chosen = np.flatnonzero(is_clear) if is_clear.any() else _most_sudden(level_db, peaks, settings)
     peaks, contrasts_db = peaks[chosen], contrasts_db[chosen]
-    leads = [_lead(level_db, first, peak) for first, peak in pairwise([0, *peaks])]
+    leads = [_lead(level_db, first, peak, settings) for first, peak in pairwise([0, *peaks])]
     next_starts = [*(start for start, _ in leads), len(waveform) // hop][1:]
     events = []
     for (start, onset), peak, next_start, contrast_db in zip(leads, peaks, next_starts, contrasts_db, strict=True):
-        end = min(_end(level_db, peak, contrast_db, next_start), start + round(MAX_EVENT_S / HOP_S))
-        if end - start >= MIN_EVENT_S / HOP_S:
-            loudest = _loudest_db(waveform[start * hop : end * hop], sample_rate_hz)
+        end = min(
+            _end(level_db, peak, contrast_db, next_start, settings),
+            start + round(settings.max_event_s / settings.hop_s),
+        )
+        if end - start >= settings.min_event_s / settings.hop_s:
+            loudest = _loudest_db(waveform[start * hop : end * hop], round(settings.loudest_s * sample_rate_hz))
             events.append(EventSpan(start * hop, round(onset * hop), end * hop, loudest, float(contrast_db)))
     return events
 
 
-def cut_event(waveform: np.ndarray, sample_rate_hz: int, event: EventSpan) -> Event:
+def cut_event(waveform: np.ndarray, event: EventSpan, settings: EventSettings = DEFAULTS) -> Event:
     """An event that was found in the waveform, at the level that all have: how loud it was there is chance."""
     samples = waveform[event.start_sample : event.end_sample].astype(np.float32)
-    gain = min(10 ** ((CUT_LEVEL_DB - event.level_db) / 20), CUT_PEAK / np.abs(samples).max())
+    gain = min(10 ** ((settings.cut_level_db - event.level_db) / 20), settings.cut_peak / np.abs(samples).max())
     return Event(samples * np.float32(gain), event.onset_sample - event.start_sample, event.contrast_db)
 
 
@@ -115,80 +134,87 @@ class EventPool:
         sample_rate_hz: of the sounds.
         num_wanted: events to use.
         max_s: length of all sounds together after which it is enough, whatever was found.
+        settings: tuned numbers.
     """
 
-    def __init__(self, sample_rate_hz: int, num_wanted: int = 8, max_s: float = 30.0) -> None:
+    def __init__(
+        self, sample_rate_hz: int, num_wanted: int = 8, max_s: float = 30.0, settings: EventSettings = DEFAULTS
+    ) -> None:
         self.sample_rate_hz, self.num_wanted, self.max_s = sample_rate_hz, num_wanted, max_s
+        self.settings = settings
         self.num_samples = 0
         self.found: list[tuple[EventSpan, np.ndarray]] = []
 
     def add(self, sound: np.ndarray) -> None:
-        """Another sound (samples,), in which events begin and end."""
+        """Takes the events of another sound (samples,), as far as they start and end in it."""
         self.num_samples += len(sound)
-        events = find_events(sound, self.sample_rate_hz)
-        self.found += [(event, sound) for event in events if event.level_db > SILENCE_DB]
-        self.found.sort(key=lambda pair: -_quality_db(pair[0]))
+        events = find_events(sound, self.sample_rate_hz, self.settings)
+        self.found += [(event, sound) for event in events if event.level_db > self.settings.silence_db]
+        self.found.sort(key=lambda pair: -self._quality_db(pair[0]))
 
     @property
     def is_enough(self) -> bool:
         """Whether there are half as many good events again as are wanted, or the sounds are as long as they may be."""
-        num_clear = sum(event.contrast_db >= CLEAR_DB for event, _ in self._good())
+        num_clear = sum(event.contrast_db >= self.settings.clear_db for event, _ in self._good())
         return num_clear >= 1.5 * self.num_wanted or self.num_samples >= self.max_s * self.sample_rate_hz
 
     def best(self) -> list[Event]:
-        """The wanted events, the best first; fewer, or none, where the sounds have no more that are good."""
-        return [cut_event(sound, self.sample_rate_hz, event) for event, sound in self._good()[: self.num_wanted]]
+        """The wanted events, the best first; fewer, or none, if the sounds have no more that are good."""
+        return [cut_event(sound, event, self.settings) for event, sound in self._good()[: self.num_wanted]]
 
     def _good(self) -> list[tuple[EventSpan, np.ndarray]]:
-        worst_db = _quality_db(self.found[0][0]) - QUALITY_RANGE_DB if self.found else 0.0
-        return [pair for pair in self.found if _quality_db(pair[0]) >= worst_db]
+        worst_db = self._quality_db(self.found[0][0]) - self.settings.quality_range_db if self.found else 0.0
+        return [pair for pair in self.found if self._quality_db(pair[0]) >= worst_db]
+
+    def _quality_db(self, event: EventSpan) -> float:
+        return min(event.contrast_db, self.settings.good_contrast_db) + event.level_db
 
 
-def _quality_db(event: EventSpan) -> float:
-    return min(event.contrast_db, GOOD_CONTRAST_DB) + event.level_db
-
-
-def _level_over_floor(waveform: np.ndarray, sample_rate_hz: int, hop: int) -> np.ndarray:
+def _level_over_floor(waveform: np.ndarray, sample_rate_hz: int, hop: int, settings: EventSettings) -> np.ndarray:
     """(frames,) in dB over the floor; frame i is centred on sample i * hop."""
-    frame = round(FRAME_S * sample_rate_hz)
+    frame = round(settings.frame_s * sample_rate_hz)
     if len(waveform) < frame or not waveform.any():
         return np.zeros(1)
     bins_hz, _, spectrum = signal.stft(
         waveform, sample_rate_hz, nperseg=frame, noverlap=frame - hop, boundary="even", padded=False
     )
-    power = np.abs(spectrum[bins_hz >= LOWEST_HZ]).astype(np.float64) ** 2
-    silence = power.mean(axis=0).max() * 10 ** (-RANGE_DB / 10)
-    floor = np.quantile(power, QUIET_SHARE, axis=1, keepdims=True) + silence
+    power = np.abs(spectrum[bins_hz >= settings.lowest_hz]).astype(np.float64) ** 2
+    silence = power.mean(axis=0).max() * 10 ** (-settings.range_db / 10)
+    floor = np.quantile(power, settings.quiet_share, axis=1, keepdims=True) + silence
     level_db = 10 * np.log10(ndimage.uniform_filter1d((power / floor).mean(axis=0), 3) + 1e-9)
-    return level_db - np.quantile(level_db, QUIET_SHARE)
+    return level_db - np.quantile(level_db, settings.quiet_share)
 
 
-def _most_sudden(level_db: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def _most_sudden(level_db: np.ndarray, peaks: np.ndarray, settings: EventSettings) -> np.ndarray:
     """Numbers of the few peaks that rise most within 20 ms before them, in order of time."""
-    rises = [np.ptp(level_db[max(0, peak - round(RISE_S / HOP_S)) : peak + 1]) for peak in peaks]
-    return np.sort(np.argsort(rises)[::-1][:MAX_FAINT_EVENTS]).astype(int)
+    rises = [np.ptp(level_db[max(0, peak - round(settings.rise_s / settings.hop_s)) : peak + 1]) for peak in peaks]
+    return np.sort(np.argsort(rises)[::-1][: settings.max_faint_events]).astype(int)
 
 
-def _lead(level_db: np.ndarray, first: int, peak: int) -> tuple[int, float]:
+def _lead(level_db: np.ndarray, first: int, peak: int, settings: EventSettings) -> tuple[int, float]:
     """Start and onset, in frames, of the event that rises to `peak` at some time after the frame `first`."""
     valley = first + int(level_db[first:peak].argmin())
     rise_db = level_db[peak] - level_db[valley]
     before, loudest = 10 ** (max(level_db[valley], 0) / 10), 10 ** (level_db[peak] / 10)
-    threshold_db = 10 * np.log10(before + (loudest - before) * 10 ** (-ONSET_DB / 10))
+    threshold_db = 10 * np.log10(before + (loudest - before) * 10 ** (-settings.onset_db / 10))
     below = valley + int(np.flatnonzero(level_db[valley:peak] < threshold_db)[-1])
     onset = below + (threshold_db - level_db[below]) / (level_db[below + 1] - level_db[below])
-    quiet_db = max(level_db[valley] + min(3.0, rise_db / 4), level_db[peak] - DECAYED_DB)
+    quiet_db = max(level_db[valley] + min(3.0, rise_db / 4), level_db[peak] - settings.decayed_db)
     quiet = valley + int(np.flatnonzero(level_db[valley : below + 1] <= quiet_db)[-1])
-    start = max(quiet - round(PRE_ATTACK_S / HOP_S), int(onset) - round(MAX_LEAD_S / HOP_S), valley)
+    start = max(
+        quiet - round(settings.pre_attack_s / settings.hop_s),
+        int(onset) - round(settings.max_lead_s / settings.hop_s),
+        valley,
+    )
     return start, onset
 
 
-def _end(level_db: np.ndarray, peak: int, contrast_db: float, next_start: int) -> int:
-    decayed_db = max(min(3.0, contrast_db / 2), level_db[peak] - DECAYED_DB)
+def _end(level_db: np.ndarray, peak: int, contrast_db: float, next_start: int, settings: EventSettings) -> int:
+    decayed_db = max(min(3.0, contrast_db / 2), level_db[peak] - settings.decayed_db)
     decayed = np.flatnonzero(level_db[peak:next_start] < decayed_db)
     return int(peak + decayed[0]) if decayed.size else next_start
 
 
-def _loudest_db(samples: np.ndarray, sample_rate_hz: int) -> float:
-    energy = ndimage.uniform_filter1d(samples.astype(np.float64) ** 2, round(LOUDEST_S * sample_rate_hz))
+def _loudest_db(samples: np.ndarray, num_samples: int) -> float:
+    energy = ndimage.uniform_filter1d(samples.astype(np.float64) ** 2, num_samples)
     return float(10 * np.log10(energy.max() + 1e-12))

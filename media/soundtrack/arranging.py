@@ -7,15 +7,24 @@ import numpy as np
 
 from media.sound.events import Event
 
-MIN_GAP_S = 0.12  # onsets closer than this are one
-SHORTEST_EVENT_S = 0.12  # less is a click
-FADE_IN_S, FADE_OUT_S = 0.005, 0.03
-WEAKEST_DB = -12.0
+
+@dataclass(frozen=True)
+class ArrangingSettings:
+    """How events are placed: lengths in seconds, levels in dB."""
+
+    min_gap_s: float = 0.12  # onsets closer than this are one
+    shortest_event_s: float = 0.12  # less is a click
+    fade_in_s: float = 0.005
+    fade_out_s: float = 0.03
+    weakest_db: float = -12.0  # under the strongest event
+
+
+DEFAULTS = ArrangingSettings()
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an event is heard, in samples from the start of its scene.
+    """The place at which an event is heard, in samples from the start of its scene.
 
     Attributes:
         start_sample, end_sample: the end is not part of it.
@@ -31,9 +40,9 @@ class Placement:
     level_db: float
 
 
-def leave_time(onsets_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """(onsets,) bool, which of them lie in a scene of this length and leave time for an event in it."""
-    return (onsets_s >= 0) & (onsets_s < duration_s - SHORTEST_EVENT_S)
+def leave_time(onsets_s: np.ndarray, duration_s: float, settings: ArrangingSettings = DEFAULTS) -> np.ndarray:
+    """(onsets,) bool, which of them are in a scene of this length and leave time for an event in it."""
+    return (onsets_s >= 0) & (onsets_s < duration_s - settings.shortest_event_s)
 
 
 def plan_events(
@@ -43,45 +52,47 @@ def plan_events(
     duration_samples: int,
     sample_rate_hz: int,
     seed: int,
+    settings: ArrangingSettings = DEFAULTS,
 ) -> list[Placement]:
     """Which event is heard at which onset of a scene, how loud and for how long.
 
     - Of onsets less than 0.12 s apart the strongest remains.
-    - Events are drawn at random, never the same twice in a row where there are two; those that end before the next
-      onset are preferred.
+    - Events are drawn at random, never the same twice in a row if there are two. Those that end before the next onset
+      are preferred.
     - An event's amplitude is proportional to the strength of its onset, the strongest at 0 dB, none below -12 dB.
-    - An event swells from its start to its onset, so that the noise around it does not begin all at once.
+    - An event swells from its start to its onset, so that the noise around it does not start all at once.
     - An event that the next one interrupts has faded out when the next one starts to rise, so that its attack is heard.
-    - Nothing is heard before the scene's start or after its end; an onset in the last 30 ms has no event.
+    - Nothing is heard before the scene's start or after its end; an onset in the last 0.12 s has no event.
 
     Args:
-        events: to choose from, at least one where there are onsets.
+        events: to choose from, at least one if there are onsets.
         onsets_s: (onsets,), from the scene's start, in any order; those that do not `leave_time` are left out.
         strengths: (onsets,), not negative, in any unit.
         duration_samples: of the scene.
         sample_rate_hz: of the events.
         seed: the same seed, the same plan.
+        settings: tuned numbers; the figures above are their defaults.
 
     Raises:
-        ValueError: where there are onsets and no events.
+        ValueError: if there are onsets and no events.
     """
     onsets = np.round(np.asarray(onsets_s, np.float64) * sample_rate_hz).astype(np.int64)
     strengths = np.asarray(strengths, np.float64)
-    is_inside = leave_time(np.asarray(onsets_s), duration_samples / sample_rate_hz)
-    onsets, strengths = _merged(onsets[is_inside], strengths[is_inside], round(MIN_GAP_S * sample_rate_hz))
+    is_inside = leave_time(np.asarray(onsets_s), duration_samples / sample_rate_hz, settings)
+    onsets, strengths = _merge(onsets[is_inside], strengths[is_inside], round(settings.min_gap_s * sample_rate_hz))
     if not onsets.size:
         return []
     if not events:
         raise ValueError(f"There are {len(onsets)} onsets and no events to place; expected at least one event.")
     amplitudes = strengths / max(strengths.max(), 1e-12)
-    levels_db = 20 * np.log10(np.maximum(amplitudes, 10 ** (WEAKEST_DB / 20)))
+    levels_db = 20 * np.log10(np.maximum(amplitudes, 10 ** (settings.weakest_db / 20)))
     tails = np.array([len(event.waveform) - event.onset_sample for event in events])
     rng = np.random.default_rng(seed)
     placements: list[Placement] = []
     for onset, limit, level_db in zip(
         onsets.tolist(), [*onsets[1:].tolist(), duration_samples], levels_db, strict=True
     ):
-        number = _drawn(rng, tails, limit - onset, placements[-1].event if placements else None)
+        number = _draw(rng, tails, limit - onset, placements[-1].event if placements else None)
         start = max(onset - events[number].onset_sample, 0)
         if placements:
             before = placements[-1]
@@ -93,16 +104,20 @@ def plan_events(
 
 
 def arrange(
-    events: Sequence[Event], placements: Sequence[Placement], duration_samples: int, sample_rate_hz: int
+    events: Sequence[Event],
+    placements: Sequence[Placement],
+    duration_samples: int,
+    sample_rate_hz: int,
+    settings: ArrangingSettings = DEFAULTS,
 ) -> Iterator[np.ndarray]:
     """The sound of a plan, second by second, in constant memory.
 
     Args:
-        events, duration_samples, sample_rate_hz: those that were planned with.
+        events, duration_samples, sample_rate_hz, settings: as they were given to `plan_events`.
         placements: as `plan_events` gives them.
 
     Yields:
-        (samples,) float32, silent where no event is; `duration_samples` in all.
+        (samples,) float32, silent between the events; `duration_samples` in all.
     """
     first = 0
     for block_start in range(0, duration_samples, sample_rate_hz):
@@ -115,42 +130,43 @@ def arrange(
             if placement.start_sample >= block_end:
                 break
             start, end = max(placement.start_sample, block_start), min(placement.end_sample, block_end)
-            sound = _faded(events[placement.event], placement, sample_rate_hz)
+            sound = _fade(events[placement.event], placement, sample_rate_hz, settings)
             block[start - block_start : end - block_start] += sound[
                 start - placement.start_sample : end - placement.start_sample
             ]
         yield block
 
 
-def _merged(onsets: np.ndarray, strengths: np.ndarray, min_gap: int) -> tuple[np.ndarray, np.ndarray]:
+def _merge(onsets: np.ndarray, strengths: np.ndarray, min_gap: int) -> tuple[np.ndarray, np.ndarray]:
     """In order of time, without those that are too close to a stronger one that remains."""
     order = np.argsort(onsets, kind="stable")
     onsets, strengths = onsets[order], strengths[order]
     remains = np.ones(len(onsets), bool)
     for number in np.argsort(-strengths, kind="stable"):
         if remains[number]:
-            begin, end = np.searchsorted(onsets, (onsets[number] - min_gap + 1, onsets[number] + min_gap))
-            remains[begin:end] = False
+            start, end = np.searchsorted(onsets, (onsets[number] - min_gap + 1, onsets[number] + min_gap))
+            remains[start:end] = False
             remains[number] = True
     return onsets[remains], strengths[remains]
 
 
-def _drawn(rng: np.random.Generator, tails: np.ndarray, gap: int, last: int | None) -> int:
-    """One of the events that fit into the gap, or of the better-fitting half where fewer fit."""
+def _draw(rng: np.random.Generator, tails: np.ndarray, gap: int, last: int | None) -> int:
+    """One of the events that fit into the gap, or of the better-fitting half if fewer fit."""
     overhang = np.maximum(tails - gap, 0)
     others = [number for number in np.argsort(overhang, kind="stable").tolist() if number != last] or [last]
     num_fitting = int((overhang[others] == 0).sum())
     return others[rng.integers(max(num_fitting, (len(others) + 1) // 2))]
 
 
-def _faded(event: Event, placement: Placement, sample_rate_hz: int) -> np.ndarray:
+def _fade(event: Event, placement: Placement, sample_rate_hz: int, settings: ArrangingSettings) -> np.ndarray:
     """The part of the event that is heard, at its level."""
-    begin = event.onset_sample - (placement.onset_sample - placement.start_sample)
-    sound = event.waveform[begin : begin + placement.end_sample - placement.start_sample] * np.float32(
+    start = event.onset_sample - (placement.onset_sample - placement.start_sample)
+    sound = event.waveform[start : start + placement.end_sample - placement.start_sample] * np.float32(
         10 ** (placement.level_db / 20)
     )
-    lead = min(max(placement.onset_sample - placement.start_sample, round(FADE_IN_S * sample_rate_hz)), len(sound))
+    fade_in = max(placement.onset_sample - placement.start_sample, round(settings.fade_in_s * sample_rate_hz))
+    lead = min(fade_in, len(sound))
     sound[:lead] *= np.linspace(0, 1, lead, dtype=np.float32) ** 2
-    fade_out = min(round(FADE_OUT_S * sample_rate_hz), len(sound))
+    fade_out = min(round(settings.fade_out_s * sample_rate_hz), len(sound))
     sound[len(sound) - fade_out :] *= np.linspace(1, 0, fade_out, dtype=np.float32)
     return sound

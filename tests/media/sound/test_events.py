@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from demo.sounds import _bark, _meow
-from media.sound.events import EventPool, cut_event, find_events
+from media.sound.events import EventPool, EventSettings, cut_event, find_events
 
 RATE_HZ = 16_000
 
@@ -108,7 +108,7 @@ def test_a_texture_gives_its_most_sudden_stretches():
 def test_cut_events_are_equally_loud():
     sound, _ = sound_with_events("dog", 30)
     for scale in (0.01, 1):
-        cut = [cut_event(scale * sound, RATE_HZ, event) for event in find_events(scale * sound, RATE_HZ)]
+        cut = [cut_event(scale * sound, event) for event in find_events(scale * sound, RATE_HZ)]
         levels = [np.sqrt(ndimage.uniform_filter1d(event.waveform**2, RATE_HZ // 20).max()) for event in cut]
         assert max(levels) / min(levels) < 1.5
         assert 0.1 < max(levels) < 0.2
@@ -153,3 +153,17 @@ def test_a_pool_without_events_ends_empty():
     pool.add((0.1 * noise(2 * RATE_HZ, np.random.default_rng(0))).astype(np.float32))
     assert pool.is_enough
     assert pool.best() == []
+
+
+def test_settings_decide_what_is_an_event():
+    sound, _ = sound_with_events("dog", 30)
+    usual = find_events(sound, RATE_HZ)
+    strict = find_events(sound, RATE_HZ, EventSettings(loudness_range_db=1.0))
+    assert 1 <= len(strict) < len(usual)
+    assert {event.onset_sample for event in strict} <= {event.onset_sample for event in usual}
+    short = find_events(sound, RATE_HZ, EventSettings(max_event_s=0.1))
+    assert max(event.end_sample - event.start_sample for event in short) <= 0.1 * RATE_HZ
+    pool = EventPool(RATE_HZ, settings=EventSettings(cut_level_db=-40.0))
+    pool.add(sound)
+    loudest = [np.sqrt(ndimage.uniform_filter1d(event.waveform**2, RATE_HZ // 20).max()) for event in pool.best()]
+    np.testing.assert_allclose(20 * np.log10(loudest), -40, atol=0.1)

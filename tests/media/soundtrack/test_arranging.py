@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage, signal
 
 from media.sound.events import Event, EventPool
-from media.soundtrack.arranging import arrange, plan_events
+from media.soundtrack.arranging import ArrangingSettings, arrange, plan_events
 from tests.media.sound.test_events import RATE_HZ, sound_with_events
 
 
@@ -165,3 +165,13 @@ def test_from_a_noisy_sound_to_onsets_that_are_heard(label, contrast_db):
     assert np.median(distances_s) < 0.03
     assert np.mean(hits) > 0.9
     assert np.mean(shifted_hits) < 0.35
+
+
+def test_settings_decide_how_events_are_placed():
+    onsets_s, strengths = np.array([0.2, 0.5, 1.0]), np.array([1.0, 0.5, 0.001])
+    settings = ArrangingSettings(min_gap_s=0.4, weakest_db=-30.0, shortest_event_s=0.6)
+    placements = plan_events(clicks(0.1), onsets_s, strengths, round(1.5 * RATE_HZ), RATE_HZ, 0, settings)
+    assert [placement.onset_sample for placement in placements] == [round(0.2 * RATE_HZ)]
+    settings = ArrangingSettings(weakest_db=-30.0)
+    placements = plan_events(clicks(0.1), onsets_s, strengths, round(1.5 * RATE_HZ), RATE_HZ, 0, settings)
+    assert [placement.level_db for placement in placements] == pytest.approx([0, -6.02, -30], abs=0.01)

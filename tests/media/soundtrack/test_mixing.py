@@ -9,7 +9,8 @@ import soundfile
 
 from media.sound.loudness import measure_loudness
 from media.sound.sound_files import UnreadableSound
-from media.soundtrack.mixing import Mix, Mixing
+from media.soundtrack.mix_options import Mixing, MixSettings
+from media.soundtrack.mixing import Mix
 from media.soundtrack.mux import mux_sound
 from media.video.video_files import probe_video
 from tests.media.soundtrack.test_original_sound import (
@@ -221,3 +222,17 @@ def test_a_config_sets_it():
     parser.add_argument("--mixing", type=Mixing, default=Mixing())
     found = parser.parse_args(["--mixing.original=duck", "--mixing.loudness_lufs=null", "--mixing.stem=flac"])
     assert parser.instantiate_classes(found).mixing == Mixing(original="duck", loudness_lufs=None, stem="flac")
+
+
+def test_settings_bound_the_gain_and_the_ducking(tmp_path):
+    stem = write_stem_file(tmp_path / "stem.wav", tone(STEM_HZ, 2, amplitude=0.01))
+    mix = Mix(stem, Mixing(), 2.0, settings=MixSettings(max_gain_db=3.0))
+    assert mix.levels.mixed.integrated_lufs == pytest.approx(mix.levels.stem.integrated_lufs + 3, abs=0.3)
+    assert "too quiet to be raised further" in mix.levels.remark
+    video = write_film(tmp_path / "film.mkv", [tone(ORIGINAL_HZ, 3, rate_hz=RATE_HZ)[np.newaxis]], encoder="flac")
+    sound = np.append(tone(STEM_HZ, 1), np.zeros(2 * STEM_RATE_HZ, np.float32))
+    stem = write_stem_file(tmp_path / "stem.wav", sound)
+    mixing = Mixing("duck", loudness_lufs=None)
+    mixes = [Mix(stem, mixing, 3.0, video, settings=MixSettings(hold_s=hold_s)) for hold_s in (0.1, 1.5)]
+    soon, late = (strength(rendered(mix)[0], ORIGINAL_HZ, 1.9, 2.2) for mix in mixes)
+    assert 20 * np.log10(soon / late) == pytest.approx(12, abs=0.5)
