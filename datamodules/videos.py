@@ -69,8 +69,8 @@ class VideoDataModule(EvaluationDataModule):
         evaluation: see `EvaluationDataModule`.
 
     Raises:
-        ValueError: where no input is given.
-        FileNotFoundError: where the only input does not exist, or is a folder without a video or photo.
+        ValueError: if no input is given.
+        FileNotFoundError: if the only input does not exist, or is a folder without a video or photo.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class VideoDataModule(EvaluationDataModule):
         self.frames_per_second = frames_per_second
 
     def settings(self) -> dict[str, Any]:
-        """What the outputs depend on, besides the inputs."""
+        """Everything that the outputs depend on, besides the inputs."""
         return {"frames_per_second": self.frames_per_second}
 
     def setup(self, stage: str) -> None:
@@ -106,13 +106,13 @@ class VideoDataModule(EvaluationDataModule):
             found = _visible_media(path) if path.is_dir() else [path]
             if len(given) == 1 and not (found and found[0].is_file()):
                 raise FileNotFoundError(_what_is_missing(path))
-            for file in found or [path]:  # an empty folder among others is told of like a file that cannot be read
+            for file in found or [path]:  # an empty folder among others is reported like a file that cannot be read
                 files.setdefault(os.path.abspath(file), file)
         return list(files.values())
 
 
 class _Share(DistributedSampler):
-    """The inputs of one process: none is repeated, and where there are fewer inputs than processes some have none."""
+    """The inputs of one process: none is repeated, and if there are fewer inputs than processes some have none."""
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, len(self.dataset), self.num_replicas))

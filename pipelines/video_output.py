@@ -1,4 +1,4 @@
-"""What the composite gives for a video or a photo, and how it is stored."""
+"""The result of the composite for a video or a photo, and how it is stored."""
 
 import shutil
 import tempfile
@@ -189,7 +189,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def described(levels: Levels) -> dict[str, str]:
-    """What was found and what was made of it, in words."""
+    """The loudness of the sounds that were found and made, in words."""
     sounds = {"generated": levels.stem, "own sound": levels.original, "result": levels.mixed}
     told = {
         name: f"{level.integrated_lufs:.1f} LUFS, true peak {level.true_peak_dbtp:.1f} dBTP"

@@ -30,12 +30,13 @@ def plan_output(video: Path) -> tuple[str, str]:
     """
     video, obstacles = Path(video), []
     with opened_video(video) as (_, picture):
+        codec = picture.codec_context.name
         known = [suffix for suffix in (video.suffix.lower(), ".mp4", ".mkv") if _carries(suffix, picture)]
     for suffix in known or [".mov"]:
         obstacles.append(find_obstacle(video, suffix))
         if not obstacles[-1]:
             return suffix, ""
-    return ".mp4", obstacles[0]
+    return ".mp4", obstacles[0] if known else f"holds a {codec} picture, that no video file carries with sound"
 
 
 def output_suffix(video: Path) -> str:
