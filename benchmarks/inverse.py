@@ -206,7 +206,8 @@ def agreement(
     metrics = [ClassAgreement(tagger.class_names, classes, num_resamples=NUM_RESAMPLES) for _ in range(2)]
     for metric, of_windows in zip(metrics, (scores, originals), strict=True):
         metric.update(torch.cat(of_windows), torch.tensor(labels), recordings)
-    here, there = ({"forced_choice": m.is_own[0].double(), "heard": m.is_heard[0].double()} for m in metrics)
+    agrees = (metric.agrees[0].double() for metric in metrics)  # (windows, 3): forced choice, named, heard
+    here, there = ({"forced_choice": of_metric[:, 0], "heard": of_metric[:, 2]} for of_metric in agrees)
     return metrics[0].compute() | {f"{name}_lost": mean((there[name] - here[name]).numpy(), windows) for name in here}
 
 

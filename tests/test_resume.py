@@ -26,6 +26,7 @@ def project(chain: Path, folder: Path, system: str) -> Path:
 
 def checkpoint(folder: Path, system: str, name: str = "last.ckpt") -> dict:
     content = torch.load(folder / "checkpoints" / system / name, weights_only=True)
+    content["video2audio"]["system"]["init_args"].pop("codec", None)  # a path
     progress = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     (best,) = [state for key, state in content["callbacks"].items() if key.startswith("BestCheckpoint")]
     return {key: content[key] for key in COMPARED} | {"progress": progress, "best": best["best_model_score"]}

@@ -13,7 +13,7 @@ from demo.video import make_video
 from tests.conftest import PROJECT, TINY, working_folder
 
 NOTEBOOK = PROJECT / "notebooks" / "kaggle.ipynb"
-CODE = ("*.py", "*.yaml", "*.css", "*.js", "requirements.txt")
+CODE = ("*.py", "*.yaml", "*.css", "*.js", "*.html", "requirements.txt")
 AGES = 1_000_000  # this machine may have been up for longer than a session lasts
 SKIPPED = ("pip install", "cli.py doctor")  # installed already; has a test of its own
 
