@@ -33,11 +33,11 @@ from runtime.program import PROGRAM, VERSION
 from runtime.resuming import (
     LAST,
     ResumePoint,
-    begin_anew,
     changes,
     find_checkpoint,
     newest_resume_point,
     read_resume_point,
+    start_again,
 )
 from runtime.systems import list_systems
 from runtime.tell import is_first_process, tell
@@ -192,7 +192,7 @@ class Video2AudioCLI(LightningCLI):
         """Where this fit goes on, told to the user; the run's id of W&B is kept there, too."""
         point = None
         if self._get(self.config, "fresh"):
-            begin_anew(folder)
+            start_again(folder)
         elif asked is not None:
             is_artifact = asked.startswith(ARTIFACT_PREFIX)
             point = read_resume_point(fetch_artifact(asked, folder) if is_artifact else Path(asked))

@@ -41,11 +41,11 @@ class EvaluationWriter(Callback):
     """Writes the results of a composite's `test`; of other models' it writes nothing.
 
     There are `results.md` to read, `results.json` with every figure, `index.html` to listen to, a picture of
-    spectrograms for each class, and below `sounds` all sounds. Those are kept: where an evaluation is interrupted, the
-    same command goes on. With W&B the figures, the pictures and some sounds go to the run, too.
+    spectrograms for each class, and below `sounds` all sounds. Those are kept: if an evaluation is interrupted, the
+    same command resumes it. With W&B the figures, the pictures and some sounds go to the run, too.
 
     Args:
-        output_dir: the folder for all of it; made where it is missing.
+        output_dir: the folder for all of it; made if it is missing.
 
     Attributes:
         command: that made the results, as the user typed it.

@@ -31,16 +31,17 @@ class PredictionWriter(BasePredictionWriter):
 
     Predictions that have pictures are shown side by side in `overview.png`, the first few of each class in turn.
 
-    Where the data module has `clips`, the predictions are of inputs that a user named, maybe thousands. These are kept
-    account of, see `InputRecords`: a call that is given again leaves out what is done, and what fails is told of, tried
-    again by the next call, and stops no other input. The table then has a row for each input, whichever process had it.
+    If the data module has `clips`, the predictions are of inputs that a user named, maybe thousands. These are kept
+    account of, see `InputRecords`: the same command leaves out finished inputs. An input that fails is reported, is
+    tried again by the next command, and stops no other. The table then has a row for each
+    input, whichever process had it.
 
     Args:
-        output_dir: the folder for everything; made where it is missing.
-        overwrite: inputs that are done are done anew, and files with the names of outputs are replaced.
+        output_dir: the folder for everything; made if it is missing.
+        overwrite: inputs that are done are done again, and files with the names of outputs are replaced.
 
     Raises:
-        ValueError: at the very end, where inputs have failed.
+        ValueError: at the very end, if inputs have failed.
     """
 
     def __init__(self, output_dir: str = "outputs", overwrite: bool = False) -> None:
@@ -96,7 +97,7 @@ class PredictionWriter(BasePredictionWriter):
                     of_class.append([(f"{result.label}: {title}", grid.cpu()) for title, grid in result.pictures])
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes and prints the summary, where nobody waits for other processes."""
+        """Writes and prints the summary, if nobody waits for other processes."""
         if not self.rows or self.records is not None:
             return
         path = self._write_table(self.rows)

@@ -31,7 +31,7 @@ class StepProgressBar(RichProgressBar):
         self._line_at, self._line_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Moves the bar, or prints a line where one is due."""
+        """Moves the bar, or prints a line if one is due."""
         super().on_train_batch_end(trainer, pl_module, *args)
         if self.progress is not None and self.train_progress_bar_id is not None:
             description = self._get_train_description(trainer.current_epoch)

@@ -1,4 +1,4 @@
-"""A fit's session: checkpoints to go on from, and an end in good order when time is up or someone asks for it."""
+"""A fit's session: checkpoints to resume from, and an end in good order when time is up or someone asks for it."""
 
 import os
 import signal
@@ -28,8 +28,8 @@ class SessionEnd(Exception):
 
     Args:
         reason: for the user.
-        exit_code: of the process; 0 where the end was planned.
-        options: what the command needs besides, to go on; name and value in turn.
+        exit_code: of the process; 0 if the end was planned.
+        options: further options that the command needs to resume; name and value in turn.
         is_finished: there was nothing left to do.
     """
 
@@ -45,16 +45,16 @@ class SessionEnd(Exception):
 class Session(Checkpoint):
     """Writes `last.ckpt`, keeps the one before as `previous.ckpt`, and ends a fit in time.
 
-    Why not Lightning's `ModelCheckpoint` and `Timer`: a checkpoint from which a fit goes on exactly may only be taken
-    between two steps of the optimiser and not while a validation is due; a session's time must begin anew after a
-    resume; and an asked-for stop must neither validate nor be taken for a failure.
+    Why not Lightning's `ModelCheckpoint` and `Timer`: a checkpoint from which a fit resumes exactly may only be taken
+    between two steps of the optimiser and not while a validation is due. A session's time must start from zero after a
+    resume. And an asked-for stop must neither validate nor be taken for a failure.
 
     Args:
         dirpath: folder of the checkpoints, that of the best one.
         every_minutes: a dead session costs at most so much, and the step or validation that it died in.
         every_steps: also after so many optimiser steps; null goes by the minutes only.
         hours: the fit ends before its session is so old; null means 11.5 on Kaggle, and no limit elsewhere. On Kaggle
-            the session began when the machine started, elsewhere with this process.
+            the session started with the machine, elsewhere with this process.
         reserve_minutes: kept free before the end, on top of the longest step, validation, writing and upload seen.
         artifacts: store the checkpoints as artifacts of the W&B run too, when the fit ends and hourly at a validation.
     """
@@ -90,7 +90,7 @@ class Session(Checkpoint):
                 self._handlers.setdefault(number, before)
 
     def stop_listening(self) -> None:
-        """Gives the signals back."""
+        """Restores the previous signal handlers."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -122,7 +122,7 @@ class Session(Checkpoint):
             self.time.announce()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Ends the session where that was decided, the figures of the last step being logged by now."""
+        """Ends the session if that was decided; the figures of the last step are logged by now."""
         if self._end is not None:
             raise self._end
         if batch_idx % trainer.accumulate_grad_batches == 0:
@@ -213,7 +213,7 @@ def _of(trainer: Trainer) -> str:
 
 
 def _agreed(trainer: Trainer, is_due: bool, stop: int) -> tuple[bool, int]:
-    """What any process wants, all do."""
+    """All processes do as any of them wants."""
     if trainer.world_size == 1:
         return is_due, stop
     wishes = torch.tensor([int(is_due), abs(stop), int(stop == TIME_IS_UP)], device=trainer.strategy.root_device)

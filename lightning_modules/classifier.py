@@ -57,7 +57,7 @@ class Classifier(OneNetwork):
         self.confusion_matrix: Tensor | None = None
 
     def on_fit_start(self) -> None:
-        """Loads the pretrained weights where a fit starts anew; where it is resumed, the checkpoint holds them."""
+        """Loads the pretrained weights if a fit starts; if it is resumed, the checkpoint holds them."""
         if self.weights and not self.trainer.ckpt_path:
             self.network.load_pretrained(self.weights)
 
@@ -72,7 +72,7 @@ class Classifier(OneNetwork):
         return groups
 
     def on_train_start(self) -> None:
-        """Says so where the fit ends before the backbone is freed."""
+        """Says so if the fit ends before the backbone is freed."""
         super().on_train_start()
         batches = self.trainer.num_training_batches * self.frozen_epochs
         if 0 < self.trainer.max_steps <= batches // self.trainer.accumulate_grad_batches:

@@ -11,13 +11,13 @@ from media.files import atomic_path
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint under a temporary name, waits until it lies on the disk, and renames it.
+    """Writes a checkpoint under a temporary name, waits until it is on the disk, and renames it.
 
     Why not Lightning's own: it renames too, but does not wait, and after a power cut the name may stand for nothing.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Raises OSError where the disk is full or cannot be written; what was there before is untouched."""
+        """Raises OSError if the disk is full or cannot be written; the files from before are untouched."""
         try:
             with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
                 torch.save(checkpoint, file)

@@ -1,7 +1,9 @@
 """Which number format a device should compute in."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -80,13 +82,17 @@ def time_product(dtype: torch.dtype, kind: str = "cpu") -> float:
     """Seconds of a matrix product, the shortest of a few; a processor without bf16 instructions needs 50 ms for one."""
     size = 256 if kind == "cpu" else 4096
     matrix = torch.ones(size, size, dtype=dtype, device=kind)
+    return time_shortest(lambda: float((matrix @ matrix)[0, 0]), 6)  # a GPU is waited for
 
-    def run() -> float:
+
+def time_shortest(run: Callable[[], Any], num_runs: int) -> float:
+    """Seconds of the shortest of some runs: the one that other work disturbs least."""
+    times_s = []
+    for _ in range(num_runs):
         started_at = time.perf_counter()
-        float((matrix @ matrix)[0, 0])  # a GPU is waited for
-        return time.perf_counter() - started_at
-
-    return min(run() for _ in range(6))
+        run()
+        times_s.append(time.perf_counter() - started_at)
+    return min(times_s)
 
 
 def name_fastest(work: str, times_s: dict[str, float], option: str) -> str:

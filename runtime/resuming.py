@@ -1,4 +1,4 @@
-"""From which checkpoint a fit goes on, here or in the outputs of an earlier machine."""
+"""From which checkpoint a fit resumes, here or in the outputs of an earlier machine."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from runtime.tell import is_first_process, tell
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CONFIG_KEY = "config"
-FRESH = ".fresh"  # lies in a folder that was begun anew: earlier outputs are not asked
+FRESH = ".fresh"  # marks a folder that was started again: earlier outputs are not asked
 DATA_FOLDERS = {"photos", "sounds"}
 IGNORED_CHANGES = ("ckpt_path", "fresh", "config", "session.", "earlier_outputs")
 
@@ -30,7 +30,7 @@ class ResumePoint:
         path: the file.
         step: optimiser steps done.
         epoch: epochs done.
-        config: the configuration it was written with, nested; empty where it holds none.
+        config: the configuration it was written with, nested; empty if it holds none.
         system: description of what was trained, as `System.describe` gives it.
     """
 
@@ -50,7 +50,7 @@ class ResumePoint:
 
 
 def read_resume_point(path: Path) -> ResumePoint:
-    """Raises ValueError where the file is damaged or foreign."""
+    """Raises ValueError if the file is damaged or foreign."""
     checkpoint = read_checkpoint(path)
     config = yaml.safe_load(checkpoint.get(CONFIG_KEY) or "{}")
     return ResumePoint(
@@ -59,7 +59,7 @@ def read_resume_point(path: Path) -> ResumePoint:
 
 
 def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None:
-    """The newest good checkpoint of a folder by its step; a damaged or foreign file is named and passed over.
+    """The newest good checkpoint of a folder by its step; a damaged or foreign file is named and skipped.
 
     Args:
         folder: of the checkpoints.
@@ -67,7 +67,7 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
             checkpoint takes its place and not that of the good one.
 
     Raises:
-        ValueError: where there are such files and none of them is good.
+        ValueError: if there are such files and none of them is good.
     """
     good, bad = [], []
     for path in (folder / LAST, folder / PREVIOUS):
@@ -76,10 +76,10 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
                 good.append(read_resume_point(path))
             except ValueError as error:
                 bad.append(path)
-                tell(f"Passed over: {error}")
+                tell(f"Skipped: {error}")
     if bad and not good:
         raise ValueError(
-            f"None of {', '.join(map(str, bad))} can be read. Add --fresh to begin anew; it moves them aside."
+            f"None of {', '.join(map(str, bad))} can be read. Add --fresh to start again; it moves them aside."
         )
     for path in bad if is_ours and is_first_process() else ():
         path.replace(path.with_suffix(".damaged"))
@@ -87,7 +87,7 @@ def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None
 
 
 def newest_resume_point(folder: Path, roots: list[str], system: Described, cache_dir: str | None) -> ResumePoint | None:
-    """Where a fit goes on: in its folder, or in earlier outputs where these are further; they are then copied here.
+    """The checkpoint to resume: in its folder, or in earlier outputs if these are further; they are then copied here.
 
     In distributed training the first process copies, and does so before it starts the others.
     """
@@ -102,11 +102,11 @@ def newest_resume_point(folder: Path, roots: list[str], system: Described, cache
 
 
 @rank_zero_only
-def begin_anew(folder: Path) -> None:
-    """Moves a folder's files aside, and marks it, so that earlier outputs are not gone on from either."""
+def start_again(folder: Path) -> None:
+    """Moves a folder's files aside, and marks it, so that earlier outputs are not resumed either."""
     aside = move_aside(folder)
     if aside is not None:
-        tell(f"What was in {folder} lies in {aside} now.")
+        tell(f"The files of {folder} are in {aside} now.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FRESH).touch()
 
@@ -128,12 +128,12 @@ def find_earlier(folder: Path, roots: list[str], system: Described) -> ResumePoi
         try:
             point = find_resume_point(candidate)
         except ValueError as error:
-            tell(f"Passed over: {error}")
+            tell(f"Skipped: {error}")
             continue
         if point is not None and point.fits(system):
             points.append(point)
         elif point is not None:
-            tell(f"Passed over: {point.path} was written by another system, or with a network of other sizes.")
+            tell(f"Skipped: {point.path} was written by another system, or with a network of other sizes.")
     return max(points, key=lambda point: point.step, default=None)
 
 
@@ -165,7 +165,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def move_aside(folder: Path) -> Path | None:
-    """Moves a folder's files into a new one inside it, `before-1`, `before-2`, …; returns that, None where it is
+    """Moves a folder's files into a new one inside it, `before-1`, `before-2`, …; returns that, None if it is
     empty."""
     files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     if not files:
@@ -179,7 +179,7 @@ def move_aside(folder: Path) -> Path | None:
 
 
 def find_checkpoint(path: str, roots: list[str]) -> str:
-    """A fitted checkpoint that a system is built on: `path`, or where it is missing, its like in earlier outputs."""
+    """A fitted checkpoint that a system is built on: `path`, or if it is missing, its like in earlier outputs."""
     if Path(path).is_file():
         return path
     found = [folder / Path(path).name for folder in earlier_folders(Path(path).parent, roots)]
@@ -188,7 +188,7 @@ def find_checkpoint(path: str, roots: list[str]) -> str:
         try:
             points.append(read_resume_point(candidate))
         except ValueError as error:
-            tell(f"Passed over: {error}")
+            tell(f"Skipped: {error}")
     if not points:
         return path
     best = max(points, key=lambda point: point.step)

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from media.files import atomic_path
 from runtime.private_api import set_run_id
-from runtime.resuming import LAST, begin_anew, find_resume_point
+from runtime.resuming import LAST, find_resume_point, start_again
 from runtime.tell import tell
 
 RUN_ID = "wandb_id.txt"
@@ -89,7 +89,7 @@ def fetch_artifact(name: str, folder: Path) -> Path:
         artifact = wandb.Api().artifact(name.removeprefix(ARTIFACT_PREFIX), type="model")
         with tempfile.TemporaryDirectory() as download:
             artifact.download(root=download)
-            begin_anew(folder)
+            start_again(folder)
             for path in sorted(Path(download).iterdir()):
                 with atomic_path(folder / path.name) as temporary:
                     temporary.write_bytes(path.read_bytes())

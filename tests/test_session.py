@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(stopped: Path, unbroken: 
         last.write_bytes(b"")
     code, printed = fit(stopped)
     assert code == 0, printed
-    assert "Passed over:" in printed
+    assert "Skipped:" in printed
     assert "top/last.ckpt" in printed
     assert "previous.ckpt: step 2" in printed
     assert_equal_ends(stopped, unbroken, SYSTEM)
@@ -199,7 +199,7 @@ def test_a_fresh_start_moves_the_old_files_aside(stopped: Path, unbroken: Path) 
     shutil.rmtree(stopped / "csv")
     code, printed = fit(stopped, "--fresh", "true", "--earlier_outputs", str([str(stopped.parent)]))
     assert code == 0, printed
-    assert f"What was in {CHECKPOINTS} lies in {CHECKPOINTS}/before-1 now." in printed
+    assert f"The files of {CHECKPOINTS} are in {CHECKPOINTS}/before-1 now." in printed
     assert (stopped / CHECKPOINTS / "before-1" / "last.ckpt").read_bytes() == before
     assert step_of(stopped / CHECKPOINTS / "last.ckpt") == 9
     assert "Starting from scratch" in printed

@@ -1,9 +1,9 @@
 """A prior computed one code at a time, as sampling needs it: exact, and from a cache of fixed size."""
 
 import copy
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Literal, cast, get_args
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from networks.prior.code_prior import CodePrior
 from networks.prior.transformer import TransformerBlock
+from runtime.precision import time_shortest
 
 Precision = Literal["float32", "float16", "int8"]
 NUM_WEIGHT_BLOCKS = 16
@@ -114,15 +115,11 @@ def check_precision(precision: Precision, device: torch.device) -> None:
 def time_precisions(prior: CodePrior, num_codes: int = 30) -> dict[str, float]:
     """Seconds of a code in each precision that this CPU has, the shortest of a few."""
     prior, label = copy.deepcopy(prior).cpu().eval(), torch.zeros(1, dtype=torch.long)
-    times_s: dict[str, float] = {}
+    times_s = {}
     for precision in get_args(Precision):
         with suppress(ValueError):  # this CPU lacks it
             stepper = PriorStepper(prior, label, precision)
-            for _ in range(min(num_codes, stepper.capacity)):
-                started_at = time.perf_counter()
-                stepper.step(label, None)
-                seconds = time.perf_counter() - started_at
-                times_s[precision] = min(seconds, times_s.get(precision, seconds))
+            times_s[precision] = time_shortest(partial(stepper.step, label, None), min(num_codes, stepper.capacity))
     return times_s
 
 
