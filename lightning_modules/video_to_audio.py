@@ -7,6 +7,8 @@ from typing import Any, Literal
 import soundfile
 from lightning.pytorch import LightningModule
 
+from media.sound.events import EventSettings
+from media.soundtrack.arranging import ArrangingSettings
 from media.soundtrack.mixing import Mixing
 from media.video.activity import ActivitySettings
 from media.video.scenes import Scene, SceneSettings, find_scenes
@@ -58,6 +60,7 @@ class VideoToAudio(Described, LightningModule):
         fade_s: fade in and out of each scene.
         num_iterations: iterations of Griffin-Lim.
         activity, stabilisation: numbers of the search for activity.
+        events, arranging: numbers of how events are cut out of sound and placed.
         embedding: in which `test` compares sets of sounds; None for `MelStatistics`.
         tagger: tells `test` whether the classes are heard; None leaves that out.
         words: for each class the tagger's classes that are like it; None for those that `ClassAgreement` knows.
@@ -87,6 +90,8 @@ class VideoToAudio(Described, LightningModule):
         num_iterations: int = 64,
         activity: ActivitySettings = ActivitySettings(),  # noqa: B008 - frozen
         stabilisation: StabilisationSettings = StabilisationSettings(),  # noqa: B008 - frozen
+        events: EventSettings = EventSettings(),  # noqa: B008 - frozen
+        arranging: ArrangingSettings = ArrangingSettings(),  # noqa: B008 - frozen
         embedding: Embedding | None = None,
         tagger: Tagger | None = None,
         words: dict[str, list[str]] | None = None,
@@ -114,6 +119,7 @@ class VideoToAudio(Described, LightningModule):
         self.sampling, self.mixing, self.num_iterations, self.grain = sampling, mixing, num_iterations, grain
         self.seed, self.num_variants, self.num_candidates, self.sync = seed, num_variants, num_candidates, sync
         self.allowed_classes, self.ambience_db, self.photo_s, self.fade_s = classes, ambience_db, photo_s, fade_s
+        self.event_settings, self.arranging = events, arranging
         self.scene_settings = SceneSettings(threshold, smoothing_s, min_scene_s)
         self.perception_settings = PerceptionSettings(looks_per_second, activity, stabilisation)
         self.embedding, self.tagger, self.words = embedding or MelStatistics(), tagger, words
@@ -237,7 +243,8 @@ class VideoToAudio(Described, LightningModule):
         rate = self.geometry.sample_rate_hz
         seeds = [self.seed + variant for variant in range(self.num_variants)]
         activity = perception.activity if self.sync == "activity" else None
-        sound = SceneSound(self.make_generator(), seeds, activity, self.fade_s, self.ambience_db)
+        how = (self.fade_s, self.ambience_db, self.event_settings, self.arranging)
+        sound = SceneSound(self.make_generator(), seeds, activity, *how)
         paths = [folder / f"{seed}.wav" for seed in seeds]
         with ExitStack() as files:
             stems = [

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from media import Geometry
-from media.sound.events import Event, EventPool
+from media.sound.events import Event, EventPool, EventSettings
 
 Seed = tuple[int, ...]  # numbers that all randomness of a row comes from
 WINDOWS_AT_ONCE = 4
@@ -66,12 +66,13 @@ class Generator(Protocol):
             [np.concatenate([*self.sound(label, part, self.geometry.window_samples)], axis=1) for part in parts]
         )
 
-    def events(self, label: int, seeds: list[int]) -> list[list[Event]]:
+    def events(self, label: int, seeds: list[int], settings: EventSettings) -> list[list[Event]]:
         """Single events of a class, those that stand out most first; none for a seed whose sound has no events.
 
         Windows are drawn, several at once, until every seed has events to choose from, or has had its share.
         """
-        pools = [EventPool(self.geometry.sample_rate_hz, max_s=MAX_WINDOWS * self.geometry.window_s) for _ in seeds]
+        rate, max_s = self.geometry.sample_rate_hz, MAX_WINDOWS * self.geometry.window_s
+        pools = [EventPool(rate, max_s=max_s, settings=settings) for _ in seeds]
         num_windows = 0
         while not all(pool.is_enough for pool in pools):
             windows = range(num_windows, num_windows + WINDOWS_AT_ONCE)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from media.sound.ambience import Ambience
-from media.sound.events import Event
-from media.soundtrack.arranging import arrange, leave_time, plan_events
+from media.sound.events import Event, EventSettings
+from media.soundtrack.arranging import ArrangingSettings, arrange, leave_time, plan_events
 from media.video.activity import Activity
 from media.video.scenes import Scene
 from pipelines.generator import Generator
@@ -20,10 +20,12 @@ class SceneSound:
 
     Args:
         generator: makes the sound.
-        seeds: of the variants.
+        seeds: seed of each variant.
         activity: events are placed at its onsets; None lets all sound run on.
-        fade_s: at both ends of a scene, so that nothing is heard over a cut.
+        fade_s: length of the fade at both ends of a scene, so that nothing is heard over a cut.
         ambience_db: see `VideoToAudio`.
+        event_settings: how events are cut out of generated sound.
+        arranging: how they are placed.
 
     Attributes:
         placed_s: for each variant, start and end in seconds of every event that was placed.
@@ -36,7 +38,10 @@ class SceneSound:
         activity: Activity | None,
         fade_s: float,
         ambience_db: float | None,
+        event_settings: EventSettings = EventSettings(),  # noqa: B008 - frozen
+        arranging: ArrangingSettings = ArrangingSettings(),  # noqa: B008 - frozen
     ) -> None:
+        self.event_settings, self.arranging = event_settings, arranging
         self.generator, self.seeds, self.activity, self.fade_s = generator, seeds, activity, fade_s
         self.rate = generator.geometry.sample_rate_hz
         self.placed_s: list[list[tuple[float, float]]] = [[] for _ in seeds]
@@ -69,12 +74,16 @@ class SceneSound:
         for variant in variants:
             if events[variant]:
                 seed = np.random.SeedSequence([self.seeds[variant], EVENTS, number]).generate_state(1)[0]
-                plan = plan_events(events[variant], onsets_s, strengths, num_samples, self.rate, int(seed))
+                plan = plan_events(
+                    events[variant], onsets_s, strengths, num_samples, self.rate, int(seed), self.arranging
+                )
                 self.placed_s[variant] += [
                     ((start + placed.start_sample) / self.rate, (start + placed.end_sample) / self.rate)
                     for placed in plan
                 ]
-                yield from ((variant, block) for block in arrange(events[variant], plan, num_samples, self.rate))
+                yield from (
+                    (variant, block) for block in arrange(events[variant], plan, num_samples, self.rate, self.arranging)
+                )
         if running_on := [variant for variant in variants if not events[variant]]:
             sound = self.generator.sound(
                 scene.label, [(self.seeds[variant], number) for variant in running_on], num_samples
@@ -87,25 +96,25 @@ class SceneSound:
         if self.activity is None:
             return np.zeros(0), np.zeros(0)
         onsets_s = self.activity.onsets_s - start / self.rate
-        is_inside = leave_time(onsets_s, num_samples / self.rate)
+        is_inside = leave_time(onsets_s, num_samples / self.rate, self.arranging)
         return onsets_s[is_inside], self.activity.strengths[is_inside]
 
     def _events_of(self, label: int) -> list[list[Event]]:
         if label not in self._events:
-            self._events[label] = self.generator.events(label, self.seeds)
+            self._events[label] = self.generator.events(label, self.seeds, self.event_settings)
         return self._events[label]
 
     def _quiet(self, variant: int, num_samples: int) -> Iterator[np.ndarray]:
-        for begin in range(0, num_samples, self.rate):
-            length = min(self.rate, num_samples - begin)
+        for start in range(0, num_samples, self.rate):
+            length = min(self.rate, num_samples - start)
             yield self._ambiences[variant].noise(length) if self._ambiences else np.zeros(length, np.float32)
 
     def _faded(self, pieces: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-        """Pieces (..., samples) of a scene, faded in at its begin and out at its end."""
+        """Pieces (..., samples) of a scene, faded in at its start and out at its end."""
         num_faded = min(round(self.fade_s * self.rate), num_samples // 2)
-        begin = 0
+        start = 0
         for piece in pieces:
-            places = np.arange(begin, begin + piece.shape[-1])
+            places = np.arange(start, start + piece.shape[-1])
             to_an_end = np.minimum(places, num_samples - 1 - places)
             yield piece * np.clip(to_an_end / (num_faded - 1), 0, 1).astype(np.float32) if num_faded > 1 else piece
-            begin += piece.shape[-1]
+            start += piece.shape[-1]

@@ -12,8 +12,8 @@ class SoundJob:
 
     Attributes:
         row: `known`, `reference` and `training` are only listened to; all but the first two are rows of the table.
-        label: of the class.
-        numbers: of the sounds, in their row and class.
+        label: number of the class.
+        numbers: numbers of the sounds, in their row and class.
         groups: the recording that each is cut from; a generated sound has a name of its own.
         source: changes if the real sounds behind this row and class change.
         waveform: float32 (batch, window_samples), the real sounds; None if everything is generated.

@@ -13,7 +13,7 @@ class FittedSystem(Protocol):
     """What has figures of its own on held-out data."""
 
     network: nn.Module
-    held_out: nn.ModuleDict
+    held_out: Any  # by stage, by name
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Add one batch of held-out data to the metrics."""

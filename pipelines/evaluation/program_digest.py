@@ -25,7 +25,7 @@ def digest_of_program(names: Iterable[str], root: Path = PROJECT) -> str:
         module = sys.modules.get(name)
         if name in code or module is None or not _is_below(module, root):
             continue
-        tree = ast.parse(Path(module.__file__).read_bytes())
+        tree = ast.parse(Path(module.__file__ or "").read_bytes())
         waiting += _imported(tree)
         code[name] = ast.unparse(_without_docstrings(tree))
     digest = hashlib.sha256()

@@ -21,7 +21,7 @@ GAP = 2  # between two columns of such a table
 FIGURES = {
     "fad": (
         "FAD ↓",
-        "Fréchet distance of the embeddings to those of the first half. It grows where there are fewer sounds, so "
+        "Fréchet distance of the embeddings to those of the first half. It grows as sounds grow fewer, so "
         "compare rows that have about as many.",
     ),
     "kad": (
@@ -86,8 +86,7 @@ def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
 
 
 def remarks(results: dict[str, Any]) -> list[str]:
-    """What a reader should know before believing the figures: each remark once a class, with the figures it is about,
-    and the rows where it is not about all."""
+    """Warnings about the figures: each once a class, with its figures, and with its rows unless it is about all."""
     lines = list(results["remarks"])
     for scope in results["classes"]:
         found: dict[str, list[tuple[str, str, str]]] = {}
@@ -147,7 +146,7 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
 
 
 def show(results: dict[str, Any], title: str) -> None:
-    """The tables on the screen, for each class one, or several where it is too wide: no cell is broken."""
+    """The tables on the screen, for each class one, or several if it is too wide: no cell is broken."""
     console, headings = Console(), header(results)
     console.print(escape(title))
     for block in table(results):
@@ -175,7 +174,7 @@ def _groups(widths: list[int], available: int) -> list[list[int]]:
 
 
 def number(value: float | None, num_digits: int = 3) -> str:
-    """With so many digits, or as a whole number where that has more."""
+    """With so many digits, or as a whole number if that has more."""
     if value is None:
         return NOTHING
     if abs(value) >= 10**num_digits:

@@ -138,7 +138,7 @@ def see_onsets(monkeypatch, onsets_s: list[float], cuts_s: list[float] = ()) -> 
         times_s = np.arange(4) / 4
         return Activity(times_s, np.zeros(4), np.array(onsets_s), np.ones(len(onsets_s)), np.array(cuts_s))
 
-    def events(generator, label, seeds):
+    def events(generator, label, seeds, settings):
         tone = np.sin(np.arange(800) / (3 + label)).astype(np.float32)
         return [[Event(tone, 80, 20.0), Event(-tone, 80, 15.0)] for _ in seeds]
 

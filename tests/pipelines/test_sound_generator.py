@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from media.sound.events import EventPool
+from media.sound.events import EventPool, EventSettings
 from networks import Sampling
 from networks.prior import best_of_n
 from pipelines.generator import MAX_WINDOWS, WINDOWS_AT_ONCE
@@ -56,13 +56,13 @@ def test_windows_are_drawn_until_there_are_events_to_choose_from(monkeypatch, nu
     monkeypatch.setattr("pipelines.generator.EventPool", CountingPool)
     monkeypatch.setattr(CountingPool, "num_wanted_windows", num_wanted, raising=False)
     assert WINDOWS_AT_ONCE == 4
-    assert generator().events(0, [1, 2]) == [[num_drawn], [num_drawn]]
+    assert generator().events(0, [1, 2], EventSettings()) == [[num_drawn], [num_drawn]]
 
 
 def test_a_seed_has_the_same_events_alone():
-    together = generator().events(0, [3, 4])
+    together = generator().events(0, [3, 4], EventSettings())
     for seed, events in zip((3, 4), together, strict=True):
-        (alone,) = generator().events(0, [seed])
+        (alone,) = generator().events(0, [seed], EventSettings())
         assert [len(event.waveform) for event in events] == [len(event.waveform) for event in alone]
 
 
@@ -102,5 +102,5 @@ def test_events_are_cut_out_of_the_best_windows(monkeypatch):
     asked = []
     chosen = generator(2)
     monkeypatch.setattr(chosen, "windows", lambda label, seeds: asked.append(seeds) or np.zeros((len(seeds), WINDOW)))
-    assert chosen.events(1, [7]) == [[]]
+    assert chosen.events(1, [7], EventSettings()) == [[]]
     assert [seed for seeds in asked for seed in seeds] == [(7, 1, window) for window in range(MAX_WINDOWS)]
