@@ -55,16 +55,16 @@ class SoundGenerator(Generator):
         labels = torch.full((len(seeds),), label, device=self.codec.device)
         for_bottom, for_decoder = tee(islice(self._columns("top", labels, seeds), num_columns))
         bottom_columns = self._columns("bottom", labels, seeds, for_bottom)
-        num_bottom_columns = num_columns * self.priors["bottom"].top_context.scale
+        num_bottom_columns = num_columns * (self.geometry.top_stride // self.geometry.bottom_stride)
         with Progress(transient=True) as progress:
-            bottom_columns = progress.track(bottom_columns, num_bottom_columns, description="sampling codes")
+            bottom_columns = iter(progress.track(bottom_columns, num_bottom_columns, description="sampling codes"))
             pieces = self.codec.decode_columns(for_decoder, bottom_columns)
             num_left = num_samples
             pieces = self.codec.with_grain(pieces, [row_seed(seed, "grain") for seed in seeds], self.grain)
             for piece in self.codec.spectrogram.invert_pieces(pieces, self.num_iterations):
-                piece = piece[:, :num_left].cpu().float().numpy()
-                num_left -= piece.shape[1]
-                yield piece
+                waveforms = piece[:, :num_left].cpu().float().numpy()
+                num_left -= waveforms.shape[1]
+                yield waveforms
 
     def settings(self) -> dict[str, Any]:
         """See `Generator.settings`."""

@@ -38,7 +38,7 @@ def griffin_lim(
     P. Balazs, P. Søndergaard, "A Fast Griffin-Lim Algorithm", 2013.
     """
     n_fft = 2 * (magnitude.shape[1] - 1)
-    transform = {"n_fft": n_fft, "hop_length": hop_samples, "window": torch.hann_window(n_fft, device=magnitude.device)}
+    window = torch.hann_window(n_fft, device=magnitude.device)
     num_samples = (magnitude.shape[2] - 1) * hop_samples
     if past is not None:
         num_kept = past.shape[1] // 2
@@ -46,7 +46,7 @@ def griffin_lim(
         newness = torch.cat([newness.new_zeros(num_kept), newness])
 
     def waveform_of(directions: Tensor) -> Tensor:
-        waveform = torch.istft(magnitude * directions, **transform, length=num_samples)
+        waveform = torch.istft(magnitude * directions, n_fft, hop_samples, window=window, length=num_samples)
         if past is not None:
             beginning = past.lerp(waveform[:, : past.shape[1]], newness)
             waveform = torch.cat([beginning, waveform[:, past.shape[1] :]], dim=1)
@@ -55,7 +55,7 @@ def griffin_lim(
     directions = torch.polar(torch.ones_like(phase), phase).expand(len(magnitude), -1, -1)
     before = torch.zeros_like(directions)
     for _ in range(num_iterations):
-        rebuilt = torch.stft(waveform_of(directions), **transform, return_complex=True)
+        rebuilt = torch.stft(waveform_of(directions), n_fft, hop_samples, window=window, return_complex=True)
         directions = rebuilt - momentum / (1 + momentum) * before
         directions = directions / (directions.abs() + 1e-16)
         before = rebuilt
@@ -91,7 +91,7 @@ def invert_pieces(
         known = _phases(past, magnitude.shape[1], hop_samples)[:, :, :-1]  # half of the last lies beyond it
         yield waveform[:, num_told : end + past.shape[1] // 2]
         shared, num_told = magnitude[:, :, -NUM_SHARED_FRAMES:], past.shape[1] // 2
-    if waveform is not None:
+    if waveform is not None and past is not None:
         yield waveform[:, waveform.shape[1] - past.shape[1] + num_told :]
     elif shared is not None:
         phase = gradient_phase(shared, hop_samples, generator)

@@ -40,7 +40,7 @@ def gradient_phase(
     for number, row in enumerate(magnitude.detach().cpu().double().numpy()):
         num_known = 0 if known is None else known.shape[2]
         first = beginning.copy()
-        if num_known:
+        if known is not None:
             first[:, :num_known] = known[number].cpu().numpy()
         phases.append(_integrate(row, hop_samples, first, num_known))
     return torch.from_numpy(np.stack(phases) % (2 * np.pi)).to(magnitude)

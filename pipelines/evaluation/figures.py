@@ -86,7 +86,7 @@ class Evaluation:
         self.sounds = RowSounds(generator, seed, makers)
         self.store: SoundStore | None = None
         self.results: dict[str, Any] = {}
-        self._heard: dict[tuple[str, int], list[tuple[Tensor, Tensor | None, list[str]]]] = defaultdict(list)
+        self._heard: dict[tuple[str, int], list[tuple[Tensor, Tensor, list[str]]]] = defaultdict(list)
         self._distances: dict[tuple[str, int], SpectralDistance] = defaultdict(SpectralDistance)
         self._kinds: set[str] = set()
         if tagger is not None:
@@ -108,7 +108,7 @@ class Evaluation:
         self._heard[job.row, job.label].append((*self._listen(waveforms), job.groups))
         if job.row in PAIRED_ROWS:
             distance = self._distances[job.row, job.label]
-            distance.update(torch.from_numpy(waveforms), job.waveform.cpu(), job.groups)
+            distance.update(torch.from_numpy(waveforms), job.real, job.groups)
 
     def compute(self) -> dict[str, Any]:
         """All figures as plain data; they stay in `results`, too."""
@@ -134,7 +134,7 @@ class Evaluation:
 
     def _waveforms(self, job: SoundJob) -> np.ndarray:
         if job.row not in ROWS:
-            return job.waveform.cpu().float().numpy()
+            return job.real.float().numpy()
         if self.store is None:
             return self.sounds.make(job)
         made = self.sounds.made_with(job.row)
@@ -142,14 +142,15 @@ class Evaluation:
         place = f"{job.row}/{self.classes[job.label]}"
         return self.store.sounds(place, job.numbers, made, lambda: self.sounds.make(job))
 
-    def _listen(self, waveforms: np.ndarray) -> tuple[Tensor, Tensor | None]:
+    def _listen(self, waveforms: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Embeddings and the tagger's scores of sounds; no scores without a tagger."""
         embedding, tagger = self.embedding, self.tagger
         rate = self.generator.geometry.sample_rate_hz
         heard = torch.from_numpy(resample(waveforms, rate, embedding.sample_rate_hz))
         if type(embedding) is type(tagger) and hasattr(embedding, "embed_and_tag"):
             return embedding.embed_and_tag(heard)
         if tagger is None:
-            return embedding.embed(heard), None
+            return embedding.embed(heard), torch.empty(len(heard), 0)
         return embedding.embed(heard), tagger.tag(torch.from_numpy(resample(waveforms, rate, tagger.sample_rate_hz)))
 
     def _measure_models(self, kind: str, batch: dict[str, Any]) -> None:
@@ -169,8 +170,7 @@ class Evaluation:
                     metric.update(embeddings, groups, part)
             return metric
 
-        def agreement() -> dict[str, Estimate]:
-            metric = ClassAgreement(self.tagger.class_names, self.classes, self.words)
+        def agreement(metric: ClassAgreement) -> dict[str, Estimate]:
             for _, scores, groups in self._heard[row, label]:
                 metric.update(scores, torch.full((len(scores),), label), groups)
             return {name: estimate for name, estimate in metric.compute().items() if "/" not in name}
@@ -185,7 +185,8 @@ class Evaluation:
             nearest = NearestNeighbourDistance()
             sources["distances to the nearest sounds"] = lambda: _renamed(add_all(nearest, parts).compute())
         if self.tagger is not None:
-            sources["class agreement"] = agreement
+            agrees = ClassAgreement(self.tagger.class_names, self.classes, self.words)
+            sources["class agreement"] = lambda: agreement(agrees)
         if row in PAIRED_ROWS:
             sources["spectral distances"] = self._distances[row, label].compute
         figures: dict[str, Any] = {"num_sounds": sum(len(groups) for *_, groups in self._heard[row, label])}

@@ -26,6 +26,12 @@ class SoundJob:
     source: str
     waveform: Tensor | None
 
+    @property
+    def real(self) -> Tensor:
+        """The real sounds on the CPU, of a row that has them."""
+        assert self.waveform is not None
+        return self.waveform.cpu()
+
 
 @dataclass  # not frozen: Lightning moves batches to the device field by field
 class FigureJob:

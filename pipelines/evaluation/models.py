@@ -1,10 +1,12 @@
 """The figures of each fitted model alone, beside those of the sounds that they make together."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from runtime.checkpoint import read_checkpoint
 
@@ -13,12 +15,12 @@ class FittedSystem(Protocol):
     """What has figures of its own on held-out data."""
 
     network: nn.Module
-    held_out: Any  # by stage, by name
+    held_out: Mapping[str, Mapping[str, Metric]]  # both are an nn.ModuleDict, which does not know of what
 
-    def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
+    def update_metrics(self, metrics: Mapping[str, Metric], batch: dict[str, Any]) -> None:
         """Add one batch of held-out data to the metrics."""
 
-    def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, Tensor]:
+    def compute_figures(self, metrics: Mapping[str, Metric]) -> dict[str, Tensor]:
         """The figures by name."""
 
 

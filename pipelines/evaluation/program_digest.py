@@ -22,10 +22,10 @@ def digest_of_program(names: Iterable[str], root: Path = PROJECT) -> str:
     waiting, code = list(names), dict[str, str]()
     while waiting:
         name = waiting.pop()
-        module = sys.modules.get(name)
-        if name in code or module is None or not _is_below(module, root):
+        file = _file_below(sys.modules.get(name), root)
+        if name in code or file is None:
             continue
-        tree = ast.parse(Path(module.__file__ or "").read_bytes())
+        tree = ast.parse(file.read_bytes())
         waiting += _imported(tree)
         code[name] = ast.unparse(_without_docstrings(tree))
     digest = hashlib.sha256()
@@ -34,8 +34,9 @@ def digest_of_program(names: Iterable[str], root: Path = PROJECT) -> str:
     return digest.hexdigest()[:16]
 
 
-def _is_below(module: ModuleType, root: Path) -> bool:
-    return (file := getattr(module, "__file__", None)) is not None and Path(file).is_relative_to(root)
+def _file_below(module: ModuleType | None, root: Path) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file) if file is not None and Path(file).is_relative_to(root) else None
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -47,12 +47,14 @@ class SoundStore:
             self._check(folder, made_with)
             self._checked.add(folder)
         paths = [folder / f"{number:04d}.flac" for number in numbers]
-        if (kept := _read(paths)) is None:
+        try:
+            kept = _read(paths)
+        except (OSError, ValueError, soundfile.SoundFileError):  # one is missing or cut off
             for path, waveform in zip(paths, make(), strict=True):
                 with atomic_path(path) as temporary:
                     soundfile.write(temporary, waveform, self.sample_rate_hz, subtype="PCM_16", format="FLAC")
-            kept = _read(paths)
-        elif not self._is_reported:
+            return _read(paths)
+        if not self._is_reported:
             tell(f"Resuming: sounds that are in {self.folder} already are not made again.")
             self._is_reported = True
         return kept
@@ -79,9 +81,5 @@ def _settings(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _read(paths: list[Path]) -> np.ndarray | None:
-    """None if one is missing or cut off."""
-    try:
-        return np.stack([soundfile.read(path, dtype="float32")[0] for path in paths])
-    except (OSError, ValueError, soundfile.SoundFileError):
-        return None
+def _read(paths: list[Path]) -> np.ndarray:
+    return np.stack([soundfile.read(path, dtype="float32")[0] for path in paths])

@@ -16,7 +16,7 @@ from pipelines.evaluation.rows import MEASURED_ROWS
 Cell = tuple[str, str]  # a value and its interval
 NOTHING = "–"
 ROW, CLASS = 0, 1  # columns
-NARROW = {"pad_edge": False, "padding": (0, 1, 0, 0)}
+NARROW: dict[str, Any] = {"pad_edge": False, "padding": (0, 1, 0, 0)}
 GAP = 2  # between two columns of such a table
 FIGURES = {
     "fad": (
