@@ -3,12 +3,14 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 
+from media.known import known
 from media.video.video_files import UnreadableVideo, opened_video, packet_time, packets
 
-CONTAINERS = {  # suffix: FFmpeg's muxer, the sound's encoder
+CONTAINERS: dict[str, tuple[str, Literal["aac", "libopus"]]] = {  # suffix: FFmpeg's muxer, the sound's encoder
     ".mp4": ("mp4", "aac"),
     ".mov": ("mov", "aac"),
     ".mkv": ("matroska", "aac"),
@@ -71,7 +73,7 @@ def find_obstacle(video: Path, suffix: str) -> str:
 
 def is_after_the_end(packet: av.Packet) -> bool:
     """Whether an edit list ends the picture before this packet, if there is no obstacle to a copy."""
-    return packet.is_discard and packet_time(packet) >= 0
+    return packet.is_discard and known(packet_time(packet)) >= 0
 
 
 def own_pixel_shape(picture: av.VideoStream) -> Fraction | None:

@@ -4,13 +4,14 @@ import heapq
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 
 import av
 import numpy as np
 
 from media.files import atomic_path
+from media.known import known, with_following
 from media.sound.frames import as_frames
 from media.sound.sound_files import check_waveform, resample
 from media.soundtrack.containers import CONTAINERS, find_obstacle, is_after_the_end, output_suffix, own_pixel_shape
@@ -91,29 +92,30 @@ def coded(
     """
     encoder = CONTAINERS[Path(output).suffix.lower()][1]
     lead_samples = _lead_samples(probe_video(video), sample_rate_hz)
-    sound, decoder, num_unheard = None, None, None
-    for frame in chain(as_frames(_late(blocks, lead_samples), sample_rate_hz), [None]):
-        if sound is None:
-            if frame is None:
-                return
-            sound = av.CodecContext.create(encoder, "w")
-            _configure(sound, sample_rate_hz, frame.layout.name, bit_rate)
-            sound.open()
-            decoder = av.CodecContext.create("opus" if encoder == "libopus" else encoder, "r")
-            decoder.extradata = sound.extradata
+    frames = as_frames(_late(blocks, lead_samples), sample_rate_hz)
+    first = next(frames, None)
+    if first is None:
+        return
+    sound = av.CodecContext.create(encoder, "w")
+    _configure(sound, sample_rate_hz, first.layout.name, bit_rate)
+    sound.open()
+    decoder = av.CodecContext.create("opus" if encoder == "libopus" else encoder, "r")
+    decoder.extradata = sound.extradata
+    num_unheard = None
+    for frame in chain([first], frames, [None]):
         for packet in sound.encode(frame):
             for heard in decoder.decode(packet):
                 if num_unheard is None:
-                    delay = 0 if encoder == "libopus" else -packet.pts  # Opus's decoder leaves it out by itself
+                    delay = 0 if encoder == "libopus" else -known(packet.pts)  # Opus's decoder leaves it out by itself
                     num_unheard = round(lead_samples * heard.sample_rate / sample_rate_hz) + delay
                 yield heard.to_ndarray()[:, num_unheard:]
                 num_unheard = max(0, num_unheard - heard.samples)
 
 
 def _configure(sound: av.AudioCodecContext, sample_rate_hz: int, layout: str, bit_rate: int) -> None:
-    rate_hz = sample_rate_hz if sample_rate_hz in sound.codec.audio_rates else SOUND_RATE_HZ
+    rate_hz = sample_rate_hz if sample_rate_hz in known(sound.codec.audio_rates) else SOUND_RATE_HZ
     sound.sample_rate, sound.time_base = rate_hz, Fraction(1, rate_hz)
-    sound.layout, sound.format, sound.bit_rate = layout, sound.codec.audio_formats[0], bit_rate
+    sound.layout, sound.format, sound.bit_rate = layout, known(sound.codec.audio_formats)[0], bit_rate
     sound.options = ENCODER_OPTIONS[sound.codec.name]
 
 
@@ -131,15 +133,16 @@ def _write(
     if first is None:
         raise ValueError(f"The sound for {info.path} has no block, expected at least one.")
     blocks = _late(chain([first], blocks), _lead_samples(info, sample_rate_hz))
-    shift_ticks = 0 if info.is_timed_from_zero else round(info.start_s / picture.time_base)
-    usual_ticks = round(1 / (info.frames_per_second * picture.time_base))
+    tick_s = known(picture.time_base)
+    shift_ticks = 0 if info.is_timed_from_zero else round(info.start_s / tick_s)
+    usual_ticks = round(1 / (info.frames_per_second * tick_s))
     muxer, encoder = CONTAINERS[path.suffix.lower()]
     # Edit lists in the picture's own time base keep its times exact.
-    options = {"movie_timescale": str(picture.time_base.denominator)}
+    options = {"movie_timescale": str(tick_s.denominator)}
     with av.open(path, "w", format=muxer, container_options=options) as written:
         written.metadata.update(container.metadata | metadata)
         picture_copy = written.add_stream_from_template(picture, opaque=True)
-        picture_copy.time_base = picture.time_base
+        picture_copy.time_base = tick_s
         if (shape := own_pixel_shape(picture)) is not None:
             picture_copy.codec_context.sample_aspect_ratio = shape
         picture_copy.metadata.update(picture.metadata)
@@ -194,7 +197,7 @@ def _encoded(sound: av.AudioStream, blocks: Iterable[np.ndarray], sample_rate_hz
 def _trimmed(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: int) -> Iterator[np.ndarray]:
     """The blocks, without the last few samples if these would make a frame of nearly nothing but padding."""
     num_samples, num_channels = 0, None
-    for block, following in pairwise(chain(blocks, [None])):
+    for block, following in with_following(blocks):
         num_channels = num_channels or len(block)
         check_block(block, num_channels)
         num_samples += block.shape[1]
@@ -207,4 +210,4 @@ def _trimmed(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: i
 
 
 def _order(packet: av.Packet) -> Fraction:
-    return packet_time(packet) if packet.dts is None else packet.dts * packet.time_base
+    return known(packet_time(packet)) if packet.dts is None else packet.dts * packet.time_base

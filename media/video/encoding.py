@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, pairwise
 from pathlib import Path
 
 import av
 
 from media.files import atomic_path
+from media.known import known, with_following
 from media.video.video_files import VideoInfo, opened_video, probe_video, timed_frames, upright
 
 
@@ -28,27 +28,27 @@ def encode_picture(video: Path, output: Path) -> None:
     ):
         stream = written.add_stream("libx264", rate=25, options={"crf": "16", "bf": "0"})
         stream.width, stream.height = (max(2, side - side % 2) for side in (info.width, info.height))
-        stream.pix_fmt, stream.time_base = "yuv420p", picture.time_base
-        stream.codec_context.time_base = picture.time_base
+        tick_s = known(picture.time_base)
+        stream.pix_fmt, stream.time_base, stream.codec_context.time_base = "yuv420p", tick_s, tick_s
         shape = picture.sample_aspect_ratio or Fraction(1)
         stream.codec_context.sample_aspect_ratio = 1 / shape if info.rotation_deg % 180 else shape
-        start = 0 if info.is_timed_from_zero else round(info.start_s / picture.time_base)
-        end = round((info.start_s + info.duration_s) / picture.time_base)
+        start = 0 if info.is_timed_from_zero else round(info.start_s / tick_s)
+        end = round((info.start_s + info.duration_s) / tick_s)
         packets = _encoded(timed_frames(video, container, picture), info, stream)
-        for packet, following in pairwise(chain(packets, [None])):
-            packet.duration = (following.pts if following else end) - packet.pts
-            packet.pts, packet.dts = packet.pts - start, packet.dts - start
+        for packet, following in with_following(packets):
+            packet.duration = (known(following.pts) if following else end) - known(packet.pts)
+            packet.pts, packet.dts = known(packet.pts) - start, known(packet.dts) - start
             written.mux(packet)
 
 
 def _encoded(frames: Iterator[av.VideoFrame], info: VideoInfo, stream: av.VideoStream) -> Iterator[av.Packet]:
     latest = -math.inf
     for frame in frames:
-        if frame.pts > latest:  # else the clock runs back
-            latest = frame.pts
+        if (ticks := known(frame.pts)) > latest:  # else the clock runs back
+            latest = ticks
             is_turned = info.rotation_deg or info.is_mirrored
             shown = av.VideoFrame.from_ndarray(upright(frame, info)) if is_turned else frame
             shown = shown.reformat(stream.width, stream.height, format="yuv420p")
-            shown.pts, shown.time_base = latest, stream.time_base
+            shown.pts, shown.time_base = ticks, stream.time_base
             yield from stream.encode(shown)
     yield from stream.encode(None)

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
+from media.known import known, with_following
 from media.video.clock import on_one_clock
 
 VIDEO_SUFFIXES = frozenset(
@@ -81,14 +83,14 @@ def probe_video(path: Path) -> VideoInfo:
                 first_frame = next(iter(_decoded(stream, packet) or ()), None)
             if (time := packet_time(packet)) is not None:
                 span = time, max(packet.duration or 0, 0) * packet.time_base
-                end = max(end, sum(span))
+                end = max(end, span[0] + span[1])
                 if is_picture and not packet.is_discard:
                     first, last, num_packets = min(first or span, span), max(last or span, span), num_packets + 1
         first_frame = first_frame or next(iter(_decoded(stream, None) or ()), None)
         has_sound = bool(container.streams.audio)
         nominal_rate = stream.average_rate
         format_name = container.format.name
-    if first_frame is None or not num_packets:
+    if first_frame is None or first is None or last is None:
         raise UnreadableVideo(NO_FRAME.format(path=path))
     (start, _), (last_start, last_duration) = first, last
     if not last_duration:  # the last frame stays for as long as a frame did on average
@@ -145,10 +147,11 @@ def read_frames(
     info = probe_video(path)
     num_yielded = 0
     with opened_video(info.path) as (container, stream):
-        start_ticks = round(info.start_s / stream.time_base)
-        for frame, following in pairwise(chain(timed_frames(info.path, container, stream), [None])):
+        tick_s = known(stream.time_base)
+        start_ticks = round(info.start_s / tick_s)
+        for frame, following in with_following(timed_frames(info.path, container, stream)):
             # One rounding only: a frame of exactly 0.6 s must not be late for the grid's 0.6 s.
-            hidden_from_s = float((following.pts - start_ticks) * stream.time_base) if following else info.duration_s
+            hidden_from_s = float((known(following.pts) - start_ticks) * tick_s) if following else info.duration_s
             hidden_from_s = min(hidden_from_s, info.duration_s)
             if num_yielded / frames_per_second < hidden_from_s:
                 picture = upright(frame, info, max_side)
@@ -181,9 +184,11 @@ def opened_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.V
             raise UnreadableVideo(f"{path} is not a readable video: {error.strerror}.") from error
 
 
-def packets(container: av.container.InputContainer, stream: av.VideoStream | None = None) -> Iterator[av.Packet]:
+def packets(
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream | None = None
+) -> Iterator[av.Packet]:
     """The packets of one stream, or of all, on one clock; if a damaged file breaks off they end, as in a player."""
-    may_start_again = container.format.flags & av.format.Flags.ts_discont.value
+    may_start_again = av.format.Flags.ts_discont in av.format.Flags(container.format.flags)
     with suppress(av.FFmpegError, IndexError):  # PyAV's IndexError: a stream that turned up late
         found = container.demux(*([stream] if stream and not may_start_again else []))
         for packet in on_one_clock(found) if may_start_again else found:
@@ -238,7 +243,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """The clockwise turn in degrees, and whether left and right are swapped before it."""
     angle_deg = frame.rotation if abs(frame.rotation) <= 180 else 0  # a matrix of zeros gives no angle
     try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV does not know all kinds of side data
         matrix = None
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float) if matrix else (1, 0, 0, 0, 1)
