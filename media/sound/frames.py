@@ -8,6 +8,8 @@ from itertools import chain
 import av
 import numpy as np
 
+from media.known import known
+
 Filter = tuple[str, Mapping[str, object]]  # one of FFmpeg's, and its options
 
 
@@ -58,13 +60,14 @@ def filter_frames(frames: Iterable[av.AudioFrame], *filters: Filter) -> Iterator
         if graph is None:
             if frame is None:
                 return
-            graph = _graph(frame.sample_rate, frame.format.name, frame.layout.name, frame.time_base, *filters)
+            graph = _graph(frame.sample_rate, frame.format.name, frame.layout.name, known(frame.time_base), *filters)
         graph.push(frame)
         while True:
             try:
                 filtered = graph.pull()
             except (av.BlockingIOError, av.EOFError):  # wants more, or has given all
                 break
+            assert isinstance(filtered, av.AudioFrame)
             _kept(filtered.layout)
             yield filtered
 

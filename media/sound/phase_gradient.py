@@ -95,7 +95,7 @@ def _neighbours_before(level: np.ndarray, is_loud: np.ndarray, num_known: int) -
         num_known: frames at the beginning, the values of which have none before them.
     """
     root = level.size
-    nodes = np.arange(root).reshape(level.shape)
+    nodes = np.arange(root, dtype=np.int32).reshape(level.shape)  # SciPy's graphs had no wider numbers before 1.16
     ends, others, lengths = [], [], []
     for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         are_loud = is_loud[here] & is_loud[there]
@@ -106,7 +106,7 @@ def _neighbours_before(level: np.ndarray, is_loud: np.ndarray, num_known: int) -
     to_root = np.where(is_loud, 3 - 2 * level.min() - level, 0)
     to_root[:, :num_known] = 1
     ends.append(nodes[to_root > 0])
-    others.append(np.full(len(ends[-1]), root))
+    others.append(np.full(len(ends[-1]), root, dtype=np.int32))
     lengths.append(to_root[to_root > 0])
     edges = (np.concatenate(lengths), (np.concatenate(ends), np.concatenate(others)))
     tree = minimum_spanning_tree(coo_array(edges, shape=(root + 1, root + 1)).tocsr())

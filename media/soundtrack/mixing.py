@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from media.known import known
 from media.sound.frames import as_frames, filter_frames
 from media.sound.loudness import Loudness, measure_loudness, to_lufs
 from media.soundtrack.mix_options import Mixing, MixSettings
@@ -71,7 +72,7 @@ class Mix:
         self.num_samples = max(1, round(duration_s * mixing.sample_rate_hz))
         num_track_channels = track_channels(video) if video and mixing.original != "replace" else 0
         self._has_original = num_track_channels > 0
-        self._start_s = probe_video(video).start_s if self._has_original else 0.0
+        self._start_s = probe_video(video).start_s if video and self._has_original else 0.0
         self.num_channels = max(1, num_track_channels)
         energies: list[np.ndarray] = []
         step_samples = round(settings.level_step_s * mixing.sample_rate_hz)
@@ -132,7 +133,7 @@ class Mix:
         return mixed, f"{found_lufs:.1f} LUFS instead of {wish_lufs:g}: {reason}"
 
     def _heard(self) -> Iterator[np.ndarray]:
-        if self.output is None:
+        if self.output is None or self.video is None:
             return self.blocks()
         return coded(self.video, self.blocks(), self.mixing.sample_rate_hz, self.output, self.mixing.bit_rate)
 
@@ -166,7 +167,7 @@ class Mix:
 
     def _original_blocks(self) -> Iterator[np.ndarray]:
         rate_hz = self.mixing.sample_rate_hz
-        blocks = track_blocks(self.video, self._start_s, rate_hz)
+        blocks = track_blocks(known(self.video), self._start_s, rate_hz)
         return pad_to(blocks, self.num_samples, rate_hz, self.num_channels)
 
     def _measured(self, blocks: Iterable[np.ndarray]) -> Loudness:

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 
 from media.files import atomic_path
+from media.known import known
 from media.sound.frames import UnreadableSound, as_frames, decode_frames, downmix, filter_frames, layout_of
 from media.sound.sound_files import check_finite, check_waveform
 from media.video.video_files import packets
@@ -174,5 +175,5 @@ def _placed_frames(
     whole = (packet for packet in packets(container, track) if not packet.is_corrupt)  # the file ends within the others
     for frame in decode_frames(track, chain(whole, [None])):
         if frame.pts is not None:
-            frame.pts -= round(start_s / frame.time_base)
+            frame.pts -= round(start_s / known(frame.time_base))
         yield frame

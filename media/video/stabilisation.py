@@ -111,11 +111,11 @@ class StabilisedView:
     def stabilise(self, grey: np.ndarray) -> StabilisedFrame:
         """Lays a frame on the view, which stays as it is."""
         spectrum = rfft2(_structure(grey) * self._window)
-        motion, unexplained = self._start(grey, spectrum), None
+        motion, unexplained = self._start(grey, spectrum), np.zeros(0)
         for step in range(self._settings.num_steps):
             seen, inside = self._moved(grey, motion), self._inside(motion)
             difference = (seen - self.rest).ravel()
-            error = difference - np.median(difference[::4]) if unexplained is None else unexplained
+            error = unexplained if step else difference - np.median(difference[::4])
             scale = 3 * (np.median(np.abs(error[::4])) + 0.3) + self._settings.tolerated_shift * self.slope.ravel()
             weights = inside.ravel() / np.square(1 + np.square(error / scale))
             weighted = self._slopes * weights[:, np.newaxis]
