@@ -38,7 +38,10 @@ class Described:
     def arguments(self, left_out: Collection[str] = ()) -> dict[str, Any]:
         """Arguments of the constructor as plain data, without class paths; raises as `describe` does."""
         arguments = {name: value for name, value in self._init_arguments.items() if name not in left_out}
-        return {name: asdict(value) if is_dataclass(value) else _plain(value) for name, value in arguments.items()}
+        return {
+            name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else _plain(value)
+            for name, value in arguments.items()
+        }
 
 
 def build(description: dict[str, Any]) -> Any:

@@ -101,12 +101,13 @@ def probe_video(path: Path) -> VideoInfo:
         hours = f"{float(duration) / 3600:.1f}"
         raise UnreadableVideo(f"{path} is {hours} hours long; expected at most {MAX_DURATION_S / 3600:.0f}, cut it.")
     rotation_deg, is_mirrored = _orientation(first_frame)
-    sides = (first_frame.width, first_frame.height)[:: -1 if rotation_deg % 180 else 1]
+    width, height = (first_frame.width, first_frame.height)[:: -1 if rotation_deg % 180 else 1]
     missing = promised_end - end
     return VideoInfo(
         path,
-        *sides,
-        rotation_deg=rotation_deg,
+        width,
+        height,
+        rotation_deg,
         start_s=float(start),
         duration_s=float(duration),
         frames_per_second=float(num_packets / duration),
