@@ -5,7 +5,6 @@ import signal
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until all is imported, Ctrl-C ends it without a word
 
-import logging
 import os
 import shlex
 import sys
@@ -21,6 +20,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 
 from callbacks import BestCheckpoint, ConfigSaver, EvaluationWriter, MediaLogger, PredictionWriter, Session, SessionEnd
+from callbacks.session import announce_resuming
 from cli_arguments import find_configs, fit_command, quote_names, short_error, with_overlays
 from lightning_modules import System
 from runtime import doctor
@@ -33,15 +33,14 @@ from runtime.program import PROGRAM, VERSION
 from runtime.resuming import (
     LAST,
     ResumePoint,
-    changes,
     find_checkpoint,
     newest_resume_point,
     read_resume_point,
     start_again,
 )
 from runtime.systems import list_systems
-from runtime.tell import is_first_process, tell
-from runtime.wandb_run import ARTIFACT_PREFIX, explain_wandb_error, fetch_artifact, has_wandb_account, keep_run_id
+from runtime.tell import is_first_process, quieten_lightning, tell
+from runtime.wandb_run import ARTIFACT_PREFIX, explain_wandb_error, fetch_artifact, keep_run_id, set_wandb_defaults
 
 DESCRIPTION = f"""Fits models for sight and sound, and lets them do their work; README.md has the commands.
 Besides those below there is `{PROGRAM} doctor`: what this machine is, and how long each fit takes on it.
@@ -60,7 +59,7 @@ class Video2AudioCLI(LightningCLI):
     """LightningCLI with the project's defaults: precision by device, resuming, W&B offline without an account.
 
     Args:
-        typed: the arguments as the user typed them, for the command that goes on.
+        typed: the arguments as the user typed them, for the command that resumes.
     """
 
     def __init__(self, *args: Any, typed: list[str], **kwargs: Any) -> None:
@@ -68,14 +67,14 @@ class Video2AudioCLI(LightningCLI):
         super().__init__(*args, **kwargs)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """One that raises, so that `main` can say in one line what is wrong."""
+        """A parser that raises, so that `main` can explain an error in one line."""
         names = ", ".join(system.name for system in list_systems())
         parser = super().init_parser(**{"description": DESCRIPTION + names} | kwargs, exit_on_error=False)
         parser.add_argument("--version", action="version", version=f"video2audio {VERSION}", help="Print the version.")
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Callbacks that every config sets by name, so that an overlay can change one value of them."""
+        """Adds the callbacks that every config sets by name, so that an overlay can change one value of them."""
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(Session, "session")
         parser.link_arguments("checkpoint.dirpath", "session.dirpath")
@@ -86,7 +85,7 @@ class Video2AudioCLI(LightningCLI):
         parser.set_defaults(DEFAULTS)
         parser.link_arguments("data.init_args.vqvae", "model.init_args.codec")
         switch = {"type": bool, "nargs": "?", "const": True, "default": False}
-        parser.add_argument("--fresh", **switch, help="Begin a fit anew; what it has written before is moved aside.")
+        parser.add_argument("--fresh", **switch, help="Start a fit from scratch; its earlier files are moved aside.")
         parser.add_argument(
             "--largest_batch",
             **switch,
@@ -96,7 +95,7 @@ class Video2AudioCLI(LightningCLI):
             "--earlier_outputs",
             type=str | list[str],
             default=["/kaggle/input"],
-            help="Folders in which, at any depth, checkpoints are looked for that are not here.",
+            help="Folders that are searched, at any depth, for checkpoints that are not here.",
         )
 
     def before_instantiate_classes(self) -> None:
@@ -106,9 +105,7 @@ class Video2AudioCLI(LightningCLI):
         trainer.precision = precision
         if trainer.enable_progress_bar is False:
             trainer.callbacks = [c for c in trainer.callbacks or [] if not c.class_path.endswith("ProgressBar")]
-        if not has_wandb_account():
-            os.environ.setdefault("WANDB_MODE", "offline")
-        os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds; without a network 90 would be waited for
+        set_wandb_defaults()
         if self.subcommand:
             check_card(trainer.accelerator)
             tell(reason)
@@ -119,26 +116,26 @@ class Video2AudioCLI(LightningCLI):
                         values[name] = find_checkpoint(value, self._earlier_outputs)
 
     def instantiate_classes(self) -> None:
-        """Also tells a system those facts about its data that no file need be read for."""
+        """Gives a system the facts about its data that are known before a file is read."""
         super().instantiate_classes()
         if isinstance(self.model, System) and hasattr(self.datamodule, "known_facts"):
             self.model.facts |= self.datamodule.known_facts()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """With checkpoints that last."""
+        """Adds checkpoints that survive a crash while they are written."""
         asked = self._get(self.config_init, "trainer").plugins or []
         plugins = asked if isinstance(asked, list) else [asked]
         return super().instantiate_trainer(**kwargs, plugins=[*plugins, DurableCheckpointIO()])
 
     def before_fit(self) -> None:
-        """Suits the batch to the memory where that is asked for, else refuses a fit that its card has none for."""
+        """Fits the batch to the memory if asked to, else refuses a fit that the card has no memory for."""
         if self._get(self.config, "largest_batch"):
             tell(use_largest_batch(self.model, self.datamodule, self.trainer))
         else:
             check_fit(self.model, self.datamodule, self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """A fit ends in good order when it is stopped, and says how it goes on."""
+        """Lets a fit that is stopped end in good order, with the command that resumes it."""
         if subcommand != "fit":
             self._get(self.config_init, "evaluation").command = f"{PROGRAM} {shlex.join(self.typed)}"
             super()._run_subcommand(subcommand)
@@ -189,7 +186,7 @@ class Video2AudioCLI(LightningCLI):
         return [roots] if isinstance(roots, str) else roots
 
     def _resume_point(self, folder: Path, asked: str | None) -> ResumePoint | None:
-        """Where this fit goes on, told to the user; the run's id of W&B is kept there, too."""
+        """The checkpoint that this fit resumes from, and a message about it; keeps the id of the W&B run beside it."""
         point = None
         if self._get(self.config, "fresh"):
             start_again(folder)
@@ -206,31 +203,18 @@ class Video2AudioCLI(LightningCLI):
             roots = [root for root in self._earlier_outputs if Path(root).is_dir()]
             tell(f"Starting from scratch: there is no {folder / LAST}{', nor one under '.join(['', *roots])}.")
             return None
-        max_steps = self.trainer.max_steps
         now = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_none=False))
-        changed = changes(point.config, now) if point.config else []
-        if 0 < max_steps <= point.step:
-            for change in changed:
-                tell(f"Changed since that fit: {change}")
-            other = "; to begin anew with what has changed, add --fresh" if changed else ""
-            raise SessionEnd(
-                f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps{other}",
-                options=("--trainer.max_steps", str(2 * max_steps)),
-                is_finished=True,
-            )
-        tell(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
-        for change in changed:
-            tell(f"Changed since that checkpoint: {change}")
+        announce_resuming(point, now, self.trainer.max_steps)
         return point
 
 
 def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
-    """Parse and run.
+    """Parses the arguments and runs the subcommand.
 
     Args:
-        args: the arguments after `python cli.py`; None takes the command line's.
-        run: without it `args` holds no subcommand, nothing runs and nothing is written: the result has `.model` with
-            random weights, `.datamodule` and `.trainer`.
+        args: arguments after `python cli.py`; None takes those of the command line.
+        run: if False, `args` has no subcommand, and nothing runs or is written. The result has `.model` with random
+            weights, `.datamodule` and `.trainer`.
 
     Returns:
         The CLI object, after the subcommand has ended.
@@ -245,9 +229,7 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
     else:
         args = quote_names(find_configs(args))
         warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # main(args) is meant to be called
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
-    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # inside lightning, with new versions of torch
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    quieten_lightning()
     try:
         return Video2AudioCLI(
             args=args,
@@ -267,10 +249,6 @@ def main(args: list[str] | None = None, run: bool = True) -> LightningCLI:
         if words == str(error) and not is_of_the_parser:
             raise
         raise ValueError(words) from error
-
-
-def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return not any(words in record.getMessage() for words in ("litlogger", "TPU available"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import WandbLogger
 
 from runtime.private_api import count_resumed_epoch, is_accumulating, is_validation_due
-from runtime.resuming import LAST, PREVIOUS
+from runtime.resuming import LAST, PREVIOUS, ResumePoint, changes
 from runtime.session_time import SessionTime, as_hours
 from runtime.tell import tell
 from runtime.wandb_run import store_artifact
@@ -40,6 +40,29 @@ class SessionEnd(Exception):
         self.exit_code = exit_code
         self.options = options
         self.is_finished = is_finished
+
+
+def announce_resuming(point: ResumePoint, config: dict[str, Any], max_steps: int) -> None:
+    """Prints the place that a fit resumes from, and the options that have changed since.
+
+    Args:
+        point: checkpoint that it resumes from.
+        config: configuration of this fit, nested.
+        max_steps: optimiser steps of this fit; -1 for no end.
+
+    Raises:
+        SessionEnd: if the fit is finished.
+    """
+    is_finished = 0 < max_steps <= point.step
+    changed = changes(point.config, config) if point.config else []
+    if not is_finished:
+        tell(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
+    for change in changed:
+        tell(f"Changed since that {'fit' if is_finished else 'checkpoint'}: {change}")
+    if is_finished:
+        other = "; to start from scratch with the changes, add --fresh" if changed else ""
+        reason = f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps{other}"
+        raise SessionEnd(reason, options=("--trainer.max_steps", str(2 * max_steps)), is_finished=True)
 
 
 class Session(Checkpoint):

@@ -1,5 +1,8 @@
 """One way to tell the user something."""
 
+import logging
+import warnings
+
 from lightning.pytorch.utilities import rank_zero_only
 
 
@@ -17,3 +20,14 @@ def tell(message: str, by_each_process: bool = False) -> None:
     """
     if by_each_process or is_first_process():
         print(message, flush=True)
+
+
+def quieten_lightning() -> None:
+    """Silences Lightning's advertisements, and warnings about things that are meant here."""
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
+    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # inside lightning, with new versions of torch
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_of_use)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    return not any(words in record.getMessage() for words in ("litlogger", "TPU available"))

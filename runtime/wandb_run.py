@@ -34,6 +34,13 @@ def has_wandb_account() -> bool:
         return False
 
 
+def set_wandb_defaults() -> None:
+    """Lets W&B work offline without an account, and wait only briefly for a network; the user's variables win."""
+    if not has_wandb_account():
+        os.environ.setdefault("WANDB_MODE", "offline")
+    os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds; the default is 90
+
+
 @rank_zero_only
 def keep_run_id(logger: WandbLogger, folder: Path) -> None:
     """Gives the logger the run's id from beside the checkpoints, or writes down a new one, before the run starts.
