@@ -27,7 +27,7 @@ from runtime import doctor
 from runtime.checkpoint_io import DurableCheckpointIO
 from runtime.device_check import check_card
 from runtime.exit_codes import end_in_words
-from runtime.memory import check_fit, use_largest_batch
+from runtime.memory import check_memory, use_largest_batch
 from runtime.precision import choose_precision, find_device
 from runtime.program import PROGRAM, VERSION
 from runtime.resuming import (
@@ -132,7 +132,7 @@ class Video2AudioCLI(LightningCLI):
         if self._get(self.config, "largest_batch"):
             tell(use_largest_batch(self.model, self.datamodule, self.trainer))
         else:
-            check_fit(self.model, self.datamodule, self.trainer)
+            check_memory(self.model, self.datamodule, self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Lets a fit that is stopped end in good order, with the command that resumes it."""

@@ -23,7 +23,7 @@ from pipelines.perception import Clip, Perception, PerceptionSettings, Unreadabl
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, timed
-from runtime.checkpoint import check_fit, fingerprint, load
+from runtime.checkpoint import check_compatibility, fingerprint, load
 from runtime.described import Described
 from runtime.tell import tell
 
@@ -133,7 +133,7 @@ class VideoToAudio(Described, LightningModule):
         """
         for name, path in self.paths.items():
             setattr(self, name, load(path, config=f"{name}.yaml"))
-        check_fit({name: getattr(self, name) for name in self.paths}, self.paths)
+        check_compatibility({name: getattr(self, name) for name in self.paths}, self.paths)
         self.classes = self.vqvae.facts["classes"]
         self.geometry = self.vqvae.geometry
         self.fingerprints = {name: fingerprint(getattr(self, name).state_dict()) for name in SYSTEMS}

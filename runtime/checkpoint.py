@@ -60,7 +60,7 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_fit(systems: dict[str, Any], paths: dict[str, str]) -> None:
+def check_compatibility(systems: dict[str, Any], paths: dict[str, str]) -> None:
     """Check that four trained systems belong together.
 
     Args:

@@ -52,7 +52,7 @@ class HasBatchSize(Protocol):
     batch_size: int
 
 
-def check_fit(system: Any, datamodule: HasBatchSize, trainer: Trainer) -> None:
+def check_memory(system: Any, datamodule: HasBatchSize, trainer: Trainer) -> None:
     """Refuses a fit whose steps need more memory than is free on its CUDA device; on any other it does nothing.
 
     Systems without an `example_batch` pass.

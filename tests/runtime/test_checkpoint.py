@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lightning_modules import TopPrior, load
-from runtime.checkpoint import check_description, check_equal, check_fit, fingerprint
+from runtime.checkpoint import check_compatibility, check_description, check_equal, fingerprint
 from tests.helpers.tiny import (
     CLASSES,
     GEOMETRY,
@@ -188,8 +188,8 @@ def matching(**changes: dict) -> dict:
 
 
 def test_systems_that_belong_together_fit():
-    check_fit(matching(), PATHS)
-    check_fit(matching(classifier={"geometry": None, "codebooks": None}), PATHS)
+    check_compatibility(matching(), PATHS)
+    check_compatibility(matching(classifier={"geometry": None, "codebooks": None}), PATHS)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_systems_that_belong_together_fit():
 )
 def test_a_system_that_does_not_fit_is_refused_with_both_values_and_files(name, fact, value):
     with pytest.raises(ValueError, match=f"{fact} is .*vqvae.ckpt, and .*{name}.ckpt.*--config {name}.yaml") as error:
-        check_fit(matching(**{name: {fact: value}}), PATHS)
+        check_compatibility(matching(**{name: {fact: value}}), PATHS)
     expected = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": VQVAE.codec.fingerprint()}
     assert str(expected[fact]) in str(error.value)
     assert str(value) in str(error.value)

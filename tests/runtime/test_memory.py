@@ -12,7 +12,7 @@ from runtime.memory import (
     MARGIN,
     MEASURED_BATCH_SIZES,
     MemoryNeed,
-    check_fit,
+    check_memory,
     find_shortage,
     free_memory_gib,
     measure_memory,
@@ -147,7 +147,7 @@ def fit_on_cuda(monkeypatch, measured: MemoryNeed | Exception, batch_size: int =
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     strategy = SimpleNamespace(root_device=CUDA)
     trainer = SimpleNamespace(strategy=strategy, accumulate_grad_batches=3, precision_plugin=Precision())
-    check_fit(system or tiny_bottom(), SimpleNamespace(batch_size=batch_size), trainer)
+    check_memory(system or tiny_bottom(), SimpleNamespace(batch_size=batch_size), trainer)
 
 
 def test_a_fit_that_does_not_fit_is_refused(monkeypatch):
@@ -167,7 +167,7 @@ def test_a_card_too_small_for_the_measurement_is_told_too(monkeypatch):
 
 def test_neither_unknown_systems_nor_cpus_are_measured(monkeypatch):
     fit_on_cuda(monkeypatch, RuntimeError("measured"), system=nn.Linear(1, 1))
-    check_fit(tiny_top(), None, SimpleNamespace(strategy=SimpleNamespace(root_device=CPU)))
+    check_memory(tiny_top(), None, SimpleNamespace(strategy=SimpleNamespace(root_device=CPU)))
 
 
 def largest_batch_on(monkeypatch, free_gib: float, interval: float | None = 500) -> tuple[SimpleNamespace, ...]:
