@@ -55,7 +55,7 @@ class OurGenerator:
 
     def begin(self, num_known: int) -> None:
         self.last = self.codes[:, num_known - 1] if num_known else None
-        self.stepper.begin(self.codes[:, :num_known], None if self.context is None else self.context[:, :num_known])
+        self.stepper.start(self.codes[:, :num_known], None if self.context is None else self.context[:, :num_known])
 
     def step(self) -> None:
         above = None if self.context is None else self.context[:, self.stepper.position]

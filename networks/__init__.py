@@ -1,4 +1,4 @@
-"""Tensors in, tensors out: the architectures, without any training."""
+"""The architectures, without their training."""
 
 from networks.codec.quantizer import EMAQuantizer, Quantized
 from networks.codec.vqvae2 import VQVAE2, VQVAE2Output

@@ -34,7 +34,6 @@ CEILING = {
     "lightning_modules": (1, 1, 9),
     "media": (3, 6, 40),
     "metrics": (0, 4, 25),
-    "networks": (2, 3, 10),
     "pipelines": (0, 7, 8),
     "runtime": (3, 0, 12),
 }

@@ -1,1 +1,1 @@
-"""Spectrograms to codes and back."""
+"""From spectrograms to codes and back."""

@@ -1,4 +1,4 @@
-"""Grids of codes and the sequences that the priors read: one order, defined here and nowhere else."""
+"""The one order in which a grid of codes becomes the sequence that a prior models."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from torch import Tensor
 def flatten_codes(grid: Tensor) -> Tensor:
     """(…, rows, columns) → (…, columns · rows), time-major: every frequency of one time column, then the next column.
 
-    A prefix of the sequence is a prefix of time; continuation, streaming and any length rest on that.
+    A prefix of the sequence is a prefix of time, so that sounds can be continued and streamed.
     """
     return grid.transpose(-1, -2).flatten(-2)
 
@@ -15,7 +15,7 @@ def unflatten_codes(codes: Tensor, num_rows: int) -> Tensor:
     """(…, columns · rows) → (…, rows, columns), the inverse of `flatten_codes`.
 
     Raises:
-        ValueError: where the sequence does not end with a whole column.
+        ValueError: if the sequence does not end with a whole column.
     """
     if codes.shape[-1] % num_rows:
         raise ValueError(f"{codes.shape[-1]} codes do not fill whole columns of {num_rows} rows.")

@@ -17,12 +17,12 @@ from runtime.checkpoint import fingerprint
 
 @dataclass(frozen=True)
 class Codec:
-    """Spectrogram, VQ-VAE-2 and grain as one: all that priors and generators need to know of a fitted VQ-VAE.
+    """A fitted VQ-VAE-2 with its spectrogram and grain: all of it that priors and generators use.
 
     Args:
         network: the autoencoder, in evaluation mode.
-        geometry: of window, spectrogram and grids.
-        residual_db: (bins,) size of the network's error on held-out sounds, see `with_grain`.
+        geometry: sizes of window, spectrogram and grids.
+        residual_db: (bins,) the network's error on held-out sounds in dB, see `with_grain`.
     """
 
     network: VQVAE2
@@ -36,11 +36,11 @@ class Codec:
 
     @property
     def device(self) -> torch.device:
-        """Device of the network, which may have moved as a part of something else."""
+        """Device of the network, which may have been moved as a part of a module."""
         return self.network.to_top.weight.device
 
     def to(self, device: torch.device) -> "Codec":
-        """The codec on another device; the network itself moves."""
+        """Returns the codec on another device. The network itself is moved."""
         return replace(self, network=self.network.to(device), residual_db=self.residual_db.to(device))
 
     def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,18 +55,18 @@ class Codec:
         return self.network.decode_codes(top, bottom).float()
 
     def decode_coarsely(self, top_codes: Tensor) -> Tensor:
-        """Flattened top codes of any length → the coarse spectrogram that they stand for without bottom codes."""
+        """Flattened top codes of any length → coarse spectrogram, see `VQVAE2.decode_top_codes`."""
         return self.network.decode_top_codes(unflatten_codes(top_codes, self.geometry.top_shape[0])).float()
 
     def decode_columns(
         self, top_columns: Iterator[Tensor], bottom_columns: Iterator[Tensor], num_top_columns: int = 30
     ) -> Iterator[Tensor]:
-        """Endless columns of codes (batch, rows) → pieces of the spectrogram, equal to one that is decoded as a whole.
+        """Streams of columns of codes (batch, rows) → pieces of the spectrogram, equal to one decoded as a whole.
 
         Args:
             top_columns: columns of the top level.
-            bottom_columns: columns of the bottom level, as many as belong to the top columns.
-            num_top_columns: top columns of each piece.
+            bottom_columns: columns of the bottom level, over the same time.
+            num_top_columns: top columns in each piece.
 
         Yields:
             (batch, 1, bins, frames).
@@ -88,15 +88,15 @@ class Codec:
             before, coming = (before + coming[:num_top_columns])[-reach:], coming[num_top_columns:]
 
     def with_grain(self, pieces: Iterable[Tensor], seeds: Sequence[int], strength: float = 1.0) -> Iterator[Tensor]:
-        """Consecutive decoded pieces (batch, 1, bins, frames) → the same, as uneven as the sounds they stand for.
+        """Consecutive decoded pieces (batch, 1, bins, frames) → the same pieces, as uneven as real sounds.
 
-        A decoded spectrogram is the mean of all that its codes may mean. The variation about that mean is as large as
-        the error on held-out sounds, in each frequency bin. See `media.sound.grain`.
+        A decoded spectrogram is the mean of all sounds with its codes. They vary about it by as much as the network's
+        error on held-out sounds, in each frequency bin. See `media.sound.grain`.
 
         Args:
             pieces: pieces of one spectrogram.
-            seeds: seed of the grain of each row.
-            strength: 1 puts back all that is missing, 0 nothing.
+            seeds: seed of each row's grain.
+            strength: share of the missing variation that is added, from 0 to 1.
         """
         return add_grain(pieces, self.residual_db, self.geometry, seeds, strength)
 
@@ -106,16 +106,12 @@ class Codec:
         """Decoded spectrogram (batch, 1, bins, frames) → waveform (batch, samples) in [-1, 1], with its grain.
 
         Args:
-            spectrogram: as `decode` gives it.
+            spectrogram: result of `decode`.
             seeds, strength: see `with_grain`.
             num_iterations: iterations of Griffin-Lim.
         """
         return self.spectrogram.invert(next(self.with_grain([spectrogram], seeds, strength)), num_iterations)
 
-    def codebooks(self) -> dict[str, Tensor]:
-        """Both codebooks: they give the codes their meaning."""
-        return {"top": self.network.quantize_top.codebook, "bottom": self.network.quantize_bottom.codebook}
-
     def fingerprint(self) -> str:
-        """A short name for the codebooks, the same on every machine."""
-        return fingerprint(self.codebooks())
+        """Hash of both codebooks, which give the codes their meaning; the same on every machine."""
+        return fingerprint({level: getattr(self.network, f"quantize_{level}").codebook for level in ("top", "bottom")})

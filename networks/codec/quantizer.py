@@ -18,9 +18,9 @@ class Quantized:
     """The result of a quantiser.
 
     Attributes:
-        vectors: (batch, dim, rows, columns), the nearest codebook vectors; gradients pass straight through.
-        codes: (batch, rows, columns), their integer indices.
-        commitment_loss: scalar, mean squared distance from the encoder's vectors to the codebook's.
+        vectors: (batch, dim, rows, columns) nearest codebook vectors. Gradients pass straight through.
+        codes: (batch, rows, columns) integer indices of these vectors.
+        commitment_loss: scalar mean squared distance from the encoder's vectors to the codebook's.
     """
 
     vectors: Tensor
@@ -29,8 +29,7 @@ class Quantized:
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Gives the second tensor, and its gradient to the first: exact, and half the memory traffic of the usual
-    `x + (quantized - x).detach()`."""
+    """`x + (quantized - x).detach()` without rounding, at half the memory traffic."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, vectors: Tensor, quantized: Tensor) -> Tensor:
@@ -44,21 +43,21 @@ class _StraightThrough(torch.autograd.Function):
 class EMAQuantizer(nn.Module):
     """Nearest-neighbour quantiser whose codebook is a moving average of the vectors assigned to each code.
 
-    Why written here: one matmul, one argmin and one `index_add_` are several times faster on a CPU than the libraries'
-    one-hot forms. The codebook starts from k-means on the first batch, and codes that fall out of use are moved onto
-    vectors of the batch that are badly represented (drawn by their squared error, as in k-means++): a codebook that
-    starts at random collapses to a few codes on spectrograms, which are mostly silence.
+    Why own code: one matmul, one argmin and one `index_add_` are several times faster on a CPU than the one-hot forms
+    of libraries. Why k-means: spectrograms are mostly silence, so a random codebook collapses to a few codes. The
+    codebook starts from k-means on the first batch. Dead codes are moved onto badly represented vectors of a batch,
+    drawn by their squared error as in k-means++.
 
-    The codebook is a buffer, always fp32 whatever the precision around it: under fp16 the averages overflow. In
-    distributed training the statistics are summed over all processes, so that all hold the same codebook.
-    Random choices depend on the number of updates alone, which is part of the state: a resumed run makes the same ones.
-    After the start no step waits for a GPU: the number is counted here too, and no branch depends on a tensor there.
+    The codebook stays in fp32, as the averages overflow in fp16. In distributed training the statistics are summed over
+    all processes, so that all have the same codebook. Random choices depend only on the number of updates, which is
+    part of the state, so a resumed run repeats them. The number is also kept on the CPU, so that no step waits for a
+    GPU.
 
     Args:
         num_codes: vectors in the codebook.
         dim: length of a vector.
-        decay: of the moving averages.
-        revive_below: a code whose moving average of uses per batch is lower than this is replaced; 0 never replaces.
+        decay: decay of the moving averages.
+        revive_below: uses per batch, as a moving average, below which a code is replaced; 0 never replaces.
 
     Source: A. van den Oord et al., "Neural Discrete Representation Learning", 2017, appendix A.1 (moving averages);
     A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 2.2; replacement of dead
@@ -74,10 +73,10 @@ class EMAQuantizer(nn.Module):
         self.cluster_size: Tensor = nn.Buffer(torch.ones(num_codes))
         self.cluster_sum: Tensor = nn.Buffer(codebook.clone())
         self.num_updates: Tensor = nn.Buffer(torch.zeros((), dtype=torch.long))
-        self._num_updates = -1  # only the buffer knows
+        self._num_updates = -1  # not yet read from the buffer
 
     def forward(self, vectors: Tensor) -> Quantized:
-        """Quantise (batch, dim, rows, columns); in training mode the codebook is updated too."""
+        """Quantises (batch, dim, rows, columns). In training mode it also updates the codebook."""
         with torch.autocast(vectors.device.type, enabled=False):
             channels_last = vectors.float().movedim(1, -1)
             flat = channels_last.reshape(-1, channels_last.shape[-1])
@@ -106,11 +105,8 @@ class EMAQuantizer(nn.Module):
         parts = flat.split(NUM_VECTORS_AT_ONCE)
         return torch.cat([torch.addmm(square, part, columns, alpha=-2).argmin(dim=1) for part in parts])
 
-    def _squared_error(self, flat: Tensor) -> Tensor:
-        return (flat - self.codebook[self._nearest(flat)]).square().sum(dim=1)
-
     def _statistics(self, flat: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """How many vectors each code got, and their sum, over all processes."""
+        """Number and sum of the vectors of each code, over all processes."""
         count = flat.new_zeros(len(self.codebook)).index_add_(0, codes, flat.new_ones(len(codes)))
         total = torch.zeros_like(self.codebook).index_add_(0, codes, flat)
         if dist.is_available() and dist.is_initialized():
@@ -126,12 +122,12 @@ class EMAQuantizer(nn.Module):
             count, total = self._statistics(flat, self._nearest(flat))
             self.codebook.copy_(torch.where(count[:, None] > 0, total / count[:, None].clamp(min=1), self.codebook))
             self._move_onto_badly_represented(flat, count == 0)
-        # A weight of one vector only: the encoder moves fast at first, and the averages must forget this start quickly.
+        # The weight of one vector: the encoder changes fast at first, so the averages must soon forget this start.
         self.cluster_size.fill_(1.0)
         self.cluster_sum.copy_(self.codebook)
 
     def _spread_over(self, flat: Tensor) -> None:
-        """k-means++: each code goes onto a vector drawn by its squared distance to the codes before it."""
+        """k-means++: moves each code onto a vector drawn by its squared distance to the codes before it."""
         generator = torch.Generator().manual_seed(0)
         drawn = torch.randint(len(flat), (1,), generator=generator)
         error = torch.full((len(flat),), torch.inf, device=flat.device)
@@ -144,10 +140,9 @@ class EMAQuantizer(nn.Module):
 
     @torch.no_grad()
     def _follow(self, flat: Tensor, codes: Tensor) -> None:
-        """One step of the moving averages, then the revival of dead codes.
+        """Updates the moving averages, then revives dead codes.
 
-        A batch that overflowed changes nothing but the count, as with the gradient scaler: the averages would never
-        recover from it.
+        A batch that overflowed changes only the count, as with the gradient scaler. The averages would not recover.
         """
         count, total = self._statistics(flat, codes)
         self._num_updates += 1
@@ -156,7 +151,7 @@ class EMAQuantizer(nn.Module):
         size = self.cluster_size.lerp(count, 1 - self.decay)
         self.cluster_size.copy_(torch.where(is_finite, size, self.cluster_size))
         self.cluster_sum.copy_(torch.where(is_finite, self.cluster_sum.lerp(total, 1 - self.decay), self.cluster_sum))
-        in_use = self.cluster_size[:, None] > 1e-5  # without revival, a dead code keeps its place
+        in_use = self.cluster_size[:, None] > 1e-5  # without revival, a dead code keeps its vector
         self.codebook.copy_(torch.where(in_use, self.cluster_sum / self.cluster_size[:, None], self.codebook))
         dead = (self.cluster_size < self.revive_below) & is_finite
         self._move_onto_badly_represented(flat, dead)
@@ -164,14 +159,14 @@ class EMAQuantizer(nn.Module):
         self.cluster_sum.copy_(torch.where(dead[:, None], self.codebook, self.cluster_sum))
 
     def _move_onto_badly_represented(self, flat: Tensor, chosen: Tensor) -> None:
-        """Put the chosen codes onto vectors drawn with a chance in proportion to their squared error.
+        """Moves the chosen codes onto vectors drawn in proportion to their squared error.
 
-        As `torch.multinomial` draws without replacement, but on a GPU without waiting for the number of chosen codes.
+        This is `torch.multinomial` without replacement, but a GPU need not wait for the number of chosen codes.
         """
         if chosen.device.type == "cpu" and not chosen.any():
             return
         dtype = torch.float32 if flat.device.type == "mps" else torch.float64  # Apple's GPUs have no double precision
-        weights = self._squared_error(flat).to(dtype) + 1e-12
+        weights = (flat - self.codebook[self._nearest(flat)]).square().sum(dim=1).to(dtype) + 1e-12
         generator = torch.Generator(flat.device).manual_seed(self._num_updates)
         noise = torch.empty_like(weights).exponential_(generator=generator)
         drawn = (weights / noise).topk(min(len(weights), len(chosen))).indices
@@ -185,7 +180,7 @@ class EMAQuantizer(nn.Module):
         self._num_updates = -1
 
     def _apply(self, fn, recurse: bool = True):
-        """Moves the buffers to another device, yet keeps them in fp32 when the rest is cast to half precision."""
+        """Moves the buffers, but keeps them in fp32 if the module is cast to half precision."""
         before = {name: getattr(self, name) for name in ("codebook", "cluster_size", "cluster_sum")}
         super()._apply(fn, recurse)
         for name, exact in before.items():

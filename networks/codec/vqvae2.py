@@ -1,4 +1,4 @@
-"""The two-level vector-quantised autoencoder that turns spectrograms into two grids of codes."""
+"""The two-level vector-quantised autoencoder between spectrograms and two grids of codes."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from runtime.described import Described
 
 @dataclass(frozen=True)
 class VQVAE2Output:
-    """A reconstruction (batch, channels, bins, frames) and the two levels that it was made from."""
+    """A reconstruction (batch, channels, bins, frames) and the two levels that it was decoded from."""
 
     reconstruction: Tensor
     top: Quantized
@@ -23,26 +23,24 @@ class VQVAE2Output:
 class VQVAE2(Described, nn.Module):
     """Spectrograms → top and bottom codes → spectrograms.
 
-    Why two levels: the top grid holds what is heard over long spans (pitch, the shape of a call), the bottom grid, that
-    is conditioned on it, the detail. All layers are convolutions: any number of frames that is a multiple of
-    `top_stride` goes in and comes out, so that a long sound is decoded in one piece.
+    Why two levels: the top grid holds the long structure (pitch, the course of an event). The bottom grid, which is
+    conditioned on it, holds the detail. All layers are convolutions, so sounds of any length are decoded in one piece.
 
     Args:
         in_channels: channels of the spectrogram.
         width: channels of the hidden layers.
-        num_residual_blocks: in each encoder and decoder.
+        num_residual_blocks: residual blocks in each encoder and decoder.
         residual_width: channels inside a residual block.
         embedding_dim: length of a codebook vector.
-        num_codes: codes of each level.
+        num_codes: codes in each level's codebook.
         bottom_stride: bins, and frames, that share a bottom code; a power of two.
-        top_stride: the same for top codes; a power of two times `bottom_stride`.
-        decay, revive_below: of the codebooks, see `EMAQuantizer`.
+        top_stride: bins, and frames, that share a top code; a power of two times `bottom_stride`.
+        decay, revive_below: see `EMAQuantizer`.
         bottom_dropout: fraction of the training examples whose bottom level is withheld from the decoder. Without it
-            the finer level learns everything and the top codes carry nothing, so that there is nothing for a top
-            prior to say; with it the top codes alone give a coarse sound (`decode_top_codes`).
+            the top codes would carry nothing. With it they alone give a coarse sound (`decode_top_codes`).
 
     Attributes:
-        reach: top columns on either side of a place that its sound is decoded from, at most.
+        reach: top columns on either side that a top column's sound can depend on.
 
     Source: A. Razavi, A. van den Oord, O. Vinyals, "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019,
     arXiv 1906.00446, section 3.1 and figure 2a.
@@ -68,14 +66,10 @@ class VQVAE2(Described, nn.Module):
         if not 0 <= bottom_dropout < 1:
             raise ValueError(f"bottom_dropout is {bottom_dropout}, expected from 0 to below 1.")
         self.bottom_dropout = bottom_dropout
-        between, remainder = divmod(top_stride, bottom_stride)
-        if remainder:
-            raise ValueError(
-                f"top_stride is {top_stride}, expected a power of two times bottom_stride = {bottom_stride}."
-            )
+        between = top_stride / bottom_stride
         self.num_codes = num_codes
         self.bottom_stride, self.top_stride = bottom_stride, top_stride
-        # A convolution reaches one place, and all those of an upsampling together less than two of the coarsest.
+        # A convolution reaches one column, an upsampling less than two of its coarsest columns.
         self.reach = 2 + math.ceil((num_residual_blocks + 3) / between)
         blocks = (num_residual_blocks, residual_width)
         self.encode_bottom = _encoder(in_channels, width, bottom_stride, *blocks)
@@ -102,11 +96,11 @@ class VQVAE2(Described, nn.Module):
         """Spectrogram → (top, bottom), with (bins / stride) × (frames / stride) codes each.
 
         Raises:
-            ValueError: where bins or frames are not a multiple of `top_stride`.
+            ValueError: if bins or frames are no multiple of `top_stride`.
         """
         if spectrogram.shape[-2] % self.top_stride or spectrogram.shape[-1] % self.top_stride:
             raise ValueError(
-                f"A spectrogram of {tuple(spectrogram.shape[-2:])} (bins, frames) came in; "
+                f"The spectrogram has {tuple(spectrogram.shape[-2:])} (bins, frames), "
                 f"expected multiples of top_stride = {self.top_stride}."
             )
         below = self.encode_bottom(spectrogram)
@@ -121,11 +115,11 @@ class VQVAE2(Described, nn.Module):
     def decode_codes(self, top_codes: Tensor, bottom_codes: Tensor) -> Tensor:
         """Grids of codes (batch, rows, columns) of both levels → spectrogram; equals `forward` in evaluation mode."""
         top, bottom = self.quantize_top.embed(top_codes), self.quantize_bottom.embed(bottom_codes)
-        dtype = self.to_top.weight.dtype  # of a network that was cast to half precision, unlike its codebooks
+        dtype = self.to_top.weight.dtype  # half precision if the network was cast; its codebooks never are
         return self.decode(top.to(dtype), bottom.to(dtype))
 
     def decode_top_codes(self, top_codes: Tensor) -> Tensor:
-        """Grid of top codes (batch, rows, columns) → a coarse spectrogram, as where the bottom level is withheld."""
+        """Grid of top codes (batch, rows, columns) → a coarse spectrogram, without the bottom level."""
         top = self.quantize_top.embed(top_codes).to(self.to_top.weight.dtype)
         scale = self.top_stride // self.bottom_stride
         nothing = top.new_zeros(*top.shape[:2], top.shape[2] * scale, top.shape[3] * scale)
@@ -133,7 +127,7 @@ class VQVAE2(Described, nn.Module):
 
 
 class _JoiningConv2d(nn.Conv2d):
-    """A convolution over the channels of several inputs, that does without a copy of them in one tensor."""
+    """A convolution over the channels of several inputs, without concatenating them."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         first, *others = zip(inputs, self.weight.split([x.shape[1] for x in inputs], dim=1), strict=True)
@@ -157,13 +151,15 @@ class _ResidualBlock(nn.Module):
         return self.layers(x).add_(x)
 
 
-def _num_halvings(stride: int) -> int:
-    if stride < 2 or stride & (stride - 1):
-        raise ValueError(f"The strides give a factor of {stride}, expected a power of two above 1.")
-    return stride.bit_length() - 1
+def _num_halvings(stride: float) -> int:
+    if stride < 2 or not math.log2(stride).is_integer():
+        raise ValueError(
+            f"bottom_stride, or top_stride / bottom_stride, is {stride:g}, expected a power of two above 1."
+        )
+    return round(math.log2(stride))
 
 
-def _encoder(in_channels: int, width: int, stride: int, num_blocks: int, block_width: int) -> nn.Sequential:
+def _encoder(in_channels: int, width: int, stride: float, num_blocks: int, block_width: int) -> nn.Sequential:
     channels = [in_channels, width // 2] + [width] * (_num_halvings(stride) - 1)
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(channels):
@@ -174,14 +170,14 @@ def _encoder(in_channels: int, width: int, stride: int, num_blocks: int, block_w
 
 
 def _decoder(
-    in_channels: int, out_channels: int, width: int, stride: int, num_blocks: int, block_width: int
+    in_channels: int, out_channels: int, width: int, stride: float, num_blocks: int, block_width: int
 ) -> nn.Sequential:
     blocks = [_ResidualBlock(width, block_width) for _ in range(num_blocks)]
     upsampling = _upsampling(width, width // 2, out_channels, stride)
     return nn.Sequential(_JoiningConv2d(in_channels, width, 3, padding=1), *blocks, nn.ReLU(inplace=True), *upsampling)
 
 
-def _upsampling(in_channels: int, hidden_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
+def _upsampling(in_channels: int, hidden_channels: int, out_channels: int, stride: float) -> list[nn.Module]:
     """Transposed convolutions, each of factor 2, with ReLU between them."""
     num_doublings = _num_halvings(stride)
     channels = [in_channels] * max(1, num_doublings - 1) + [hidden_channels] * (num_doublings > 1) + [out_channels]

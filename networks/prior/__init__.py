@@ -1,1 +1,1 @@
-"""Which codes follow which: the causal transformer and how it is sampled."""
+"""The causal transformer over codes, and its sampling."""

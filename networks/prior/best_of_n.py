@@ -1,4 +1,4 @@
-"""Drawing several candidates at once and keeping the one that is most plainly of its class."""
+"""Best-of-n sampling: of several candidates the one that is most clearly of its class is kept."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -16,26 +16,22 @@ ROWS_AT_ONCE = 8
 
 @torch.inference_mode()
 def class_evidence(prior: CodePrior, codes: Tensor, labels: Tensor) -> Tensor:
-    """How much likelier codes are as a sound of their class than as one of the other classes.
+    """Log-odds of the class of codes, by Bayes' rule with the prior's likelihoods.
 
-    Why: what is common to all classes, noise and pauses, is equally likely in each of them. So the top prior itself
-    tells a plain call from a muddled sound, by one look at whole windows, before a single bottom code is drawn.
+    Why: noise and pauses are equally likely in all classes. So one pass of the top prior over whole windows finds the
+    clear sounds, before any bottom code is drawn.
 
     Args:
-        prior: without top context, of two classes or more, in evaluation mode.
+        prior: prior without top context, of two classes or more, in evaluation mode.
         codes: (batch, length) flattened codes.
         labels: (batch,) classes.
 
     Returns:
-        (batch,) log-odds in nats, where all classes were equally likely before.
+        (batch,) log-odds in nats, with all classes equally likely a priori.
     """
-    likelihoods = torch.stack(
-        [
-            torch.cat([_log_likelihood(prior, rows, label) for rows in codes.split(ROWS_AT_ONCE)])
-            for label in range(prior.num_classes)
-        ],
-        dim=1,
-    )
+    parts = codes.split(ROWS_AT_ONCE)
+    classes = range(prior.num_classes)
+    likelihoods = torch.stack([torch.cat([_log_likelihood(prior, rows, c) for rows in parts]) for c in classes], dim=1)
     is_own = F.one_hot(labels, prior.num_classes).bool()
     return likelihoods[is_own] - likelihoods.masked_fill(is_own, -torch.inf).logsumexp(dim=1)
 
@@ -44,14 +40,14 @@ def class_evidence(prior: CodePrior, codes: Tensor, labels: Tensor) -> Tensor:
 def stream_best_columns(
     prior: CodePrior, labels: Tensor, seeds: list[list[int]], sampling: Sampling
 ) -> Iterator[Tensor]:
-    """`stream_columns` of a prior without top context, each row of which begins with the best of several windows.
+    """`stream_columns` of a prior without top context, in which each row starts with the best of several windows.
 
-    The candidates of all rows are drawn as one batch. The one with the most `class_evidence` is kept, and goes on from
-    its own seed where more than a window is wanted. With one class, or one candidate, there is nothing to choose.
+    The candidates of all rows are drawn as one batch. The one with the highest `class_evidence` is kept, and continues
+    with its own seed. With one class, or one candidate, there is no choice.
 
     Args:
         prior, labels, sampling: see `stream_columns`.
-        seeds: for each row one seed a candidate, as many for each row.
+        seeds: for each row the seeds of its candidates, the same number for each row.
 
     Yields:
         (batch, num_rows) codes of the next column.

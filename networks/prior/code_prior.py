@@ -1,4 +1,4 @@
-"""The autoregressive model of code grids, used twice: for the top codes, and for the bottom codes given the top."""
+"""The autoregressive model of code grids: of the top codes, or of the bottom codes given the top codes."""
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +10,18 @@ from runtime.described import Described
 
 
 class TopContext(Described, nn.Module):
-    """What the bottom prior sees of the top grid: its embedding, mixed over a neighbourhood and upsampled.
+    """The bottom prior's view of the top grid: its embedding, mixed over a neighbourhood and upsampled.
 
-    Why: the whole top grid is known before the first bottom code is sampled, so that this context may look both ways.
-    A depthwise convolution mixes along frequency and time, a low-rank layer mixes the channels; full layers would
-    outgrow the prior's share of weights.
+    The top grid is known before the first bottom code is sampled, so the context may look ahead. Depthwise convolutions
+    mix frequency and time, and low-rank layers mix the channels, as full layers would have too many weights.
 
     Args:
-        num_codes: of the top level.
-        width: of the prior.
+        num_codes: codes in the codebook of the top level.
+        width: width of the prior.
         scale: bottom rows per top row, and bottom columns per top column.
         num_layers: residual pairs of a depthwise and a low-rank layer.
-        kernel_size: of the depthwise convolution, in top codes; odd.
-        rank: of the low-rank layer.
+        kernel_size: top codes across the depthwise convolution's kernel; odd.
+        rank: rank of the low-rank layer.
     """
 
     def __init__(
@@ -65,21 +64,21 @@ class TopContext(Described, nn.Module):
 class CodePrior(Described, nn.Module):
     """p(codes | class) or p(bottom codes | class, top codes), one code after the other, time-major.
 
-    The sequence is a class token followed by the codes: 1 + columns · rows positions for a window. The input at the
-    position that predicts code *i* is the embedding of code *i - 1* (nothing for the first: there the class stands
-    alone), the row that is predicted, the class, and the context of the top grid at the place that is predicted. The
-    class is added everywhere, not only at the start, so that it is never out of sight in an endless sound.
+    The sequence is a class token followed by the codes: 1 + columns · rows positions for a window. The input that
+    predicts code *i* is the sum of the embeddings of code *i - 1* (if there is one), of the row of code *i* and of the
+    class, and of the top context at code *i*. The class is added at every position, so that an endless sound does not
+    lose it.
 
     Args:
         num_classes: classes of sounds.
         num_rows: frequencies in one time column.
-        num_columns: time columns of a window, the length that is trained on; sampling may go on beyond it.
-        num_codes: of the level that is modelled.
+        num_columns: time columns of a training window; sampled sounds may be longer.
+        num_codes: codes in the codebook of the modelled level.
         width, num_layers, num_heads, num_key_value_heads, feedforward_width, dropout, rotary_base,
             activation_checkpointing: see `CausalTransformer`.
-        attention_columns: a code sees so many columns' worth of codes, itself the last of them; None for all. Then
-            sampling goes on without end from a cache of that size.
-        top_context: how the top grid is seen; None for the top prior.
+        attention_columns: columns' worth of codes that a code attends to, itself included; None for all codes before
+            it. With a number, sampling continues endlessly from a cache of that size.
+        top_context: the network that embeds the top grid; None for the top prior.
 
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
     """
@@ -107,7 +106,7 @@ class CodePrior(Described, nn.Module):
         self.num_classes, self.num_codes = num_classes, num_codes
         self.num_rows, self.num_columns = num_rows, num_columns
         if attention_columns is not None and attention_columns < 1:
-            raise ValueError(f"attention_columns = {attention_columns}, expected 1 or more, or none.")
+            raise ValueError(f"attention_columns = {attention_columns}, expected 1 or more, or null.")
         self.attention_columns = attention_columns
         self.class_embedding = nn.Embedding(num_classes, width)
         self.code_embedding = nn.Embedding(num_codes, width)
@@ -150,10 +149,10 @@ class CodePrior(Described, nn.Module):
         Args:
             codes: (batch, length) flattened codes, any length.
             labels: (batch,) classes.
-            top_codes: (batch, top length) flattened top codes that cover `codes`; with a `top_context` only.
+            top_codes: (batch, top length) flattened top codes that cover `codes`; None without a `top_context`.
 
         Returns:
-            (batch, length, num_codes): position *i* holds the logits of code *i*.
+            (batch, length, num_codes) logits; position *i* has those of code *i*.
         """
         return self.to_logits(self.hidden(codes[:, :-1], labels, self.context(top_codes)))
 
@@ -177,16 +176,16 @@ class CodePrior(Described, nn.Module):
         context: Tensor | None,
         kept: list[tuple[Tensor, Tensor]] | None = None,
     ) -> Tensor:
-        """What the logits are computed from, at the class token and at each code.
+        """The activations behind the logits, at the class token and at each code.
 
         Args:
             codes: (batch, length) flattened codes.
             labels: (batch,) classes.
-            context: see `context`, of one position more than the codes at least.
-            kept: takes the keys and values of each layer, see `CausalTransformer.forward`.
+            context: result of `context`, for at least one position more than the codes.
+            kept: list that takes the keys and values of each layer, see `CausalTransformer.forward`.
 
         Returns:
-            (batch, 1 + length, width): position *i* predicts code *i*.
+            (batch, 1 + length, width) activations; position *i* predicts code *i*.
         """
         positions = torch.arange(1 + codes.shape[1], device=labels.device)
         x = self.row_embedding(positions % self.num_rows) + self.class_embedding(labels)[:, None]

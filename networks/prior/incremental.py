@@ -1,4 +1,4 @@
-"""A prior computed one code at a time, as sampling needs it: exact, and from a cache of fixed size."""
+"""Incremental computation of a prior, one code at a time, with a key/value cache of fixed size."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -19,15 +19,14 @@ NUM_WEIGHT_BLOCKS = 16
 
 
 class PriorStepper:
-    """Gives the logits of the next code, again and again.
+    """Computes the logits of one code after the other, equal to those of `CodePrior.forward` but for rounding.
 
-    Why not the modules themselves: a single code has so little to compute that reading the weights and starting the
-    operators is what takes the time. Here the scale and shift of the norms are folded into the layers behind them, the
-    rotation of queries and keys is one complex product, and on a CPU the weights are laid out for the product with few
-    rows. The logits are those of `CodePrior.forward` but for rounding.
+    Why not by the modules: for a single code, reading the weights and starting the operators takes most of the time.
+    So the scale and shift of the norms are folded into the layers behind them, the rotation of queries and keys is one
+    complex product, and the weights are laid out for products with few rows.
 
-    The cache holds as many positions as the prior attends to: a window of training, or its `attention_columns`, in
-    which case the oldest position gives way to the newest and there is no end.
+    The cache holds a training window, or the prior's `attention_columns`. In the second case the newest position
+    replaces the oldest, and there is no end.
 
     Args:
         prior: the prior, in evaluation mode.
@@ -49,17 +48,17 @@ class PriorStepper:
         self._frequencies = transformer.rotary_frequencies(torch.device("cpu")).double()
         self._rotation = self._rotation_of(0)
         self._places = prior.row_embedding.weight + prior.class_embedding(labels)[:, None]
-        blocks = cast(Iterable[TransformerBlock], transformer.blocks)  # a ModuleList does not know of what
+        blocks = cast(Iterable[TransformerBlock], transformer.blocks)  # a ModuleList has no type for its items
         self._layers = [_LayerStepper(block, len(labels), self.capacity, precision) for block in blocks]
         self._to_logits = _linear(*_after_norm(transformer.norm, prior.to_logits), len(labels), precision)
 
     @torch.no_grad()
-    def begin(self, codes: Tensor, context: Tensor | None) -> None:
-        """Forgets everything, and takes a prefix (batch, length) as known; `step` then follows with its last code.
+    def start(self, codes: Tensor, context: Tensor | None) -> None:
+        """Fills the cache from a prefix. The next `step` takes the last code of the prefix.
 
         Args:
-            codes: codes of at most a window; may be empty.
-            context: context of these positions (batch, length, width), or None.
+            codes: (batch, length) codes of at most a window; may be empty.
+            context: (batch, length, width) context of these positions, or None.
         """
         self.position = codes.shape[1]
         self._rotation = self._rotation_of(self.position // self.prior.num_rows)
@@ -74,8 +73,11 @@ class PriorStepper:
         """Logits (batch, num_codes) of the next code.
 
         Args:
-            previous: the code (batch,) before it; None at the start.
-            context: context of this position (batch, width), or None.
+            previous: (batch,) code before it; None at the start.
+            context: (batch, width) context of its position, or None.
+
+        Raises:
+            ValueError: if the cache is full, and the prior has no `attention_columns`.
         """
         if self.position == self.capacity and not self.is_endless:
             raise ValueError(f"This prior attends to {self.capacity} codes at most; start again with a part of them.")
@@ -88,7 +90,7 @@ class PriorStepper:
         if context is not None:
             x = x + context
         slot, num_filled = self.position % self.capacity, min(self.position + 1, self.capacity)
-        with torch.autocast(x.device.type, enabled=False):  # the layers know their precision
+        with torch.autocast(x.device.type, enabled=False):  # the layers have their own precision
             for layer in self._layers:
                 x = layer(x, self._rotation, slot, num_filled)
             self.position += 1
@@ -100,12 +102,12 @@ class PriorStepper:
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Raises a ValueError if weights of this precision cannot be computed with."""
+    """Raises a ValueError if this device cannot compute with weights of this precision."""
     if precision == "float32":
         return
     if device.type != "cpu":
         raise ValueError(
-            f"The sampling's precision is {precision}, expected float32 on {device.type}: there the trainer's decides. "
+            f"The sampling's precision is {precision}, expected float32 on {device.type}: the trainer's decides there. "
             "Leave it out."
         )
     if precision == "float16" and not {"x86", "fbgemm"} & set(torch.backends.quantized.supported_engines):
@@ -113,7 +115,7 @@ def check_precision(precision: Precision, device: torch.device) -> None:
 
 
 def time_precisions(prior: CodePrior, num_codes: int = 30) -> dict[str, float]:
-    """Seconds of a code in each precision that this CPU has, the shortest of a few."""
+    """Seconds per code in each precision that this CPU has, the shortest of a few measurements."""
     prior, label = copy.deepcopy(prior).cpu().eval(), torch.zeros(1, dtype=torch.long)
     times_s = {}
     for precision in get_args(Precision):
@@ -124,7 +126,7 @@ def time_precisions(prior: CodePrior, num_codes: int = 30) -> dict[str, float]:
 
 
 class _LayerStepper:
-    """One block; its keys are (batch · key heads, head width, capacity), its values with the last two exchanged."""
+    """One block, with cached keys (batch · key heads, head width, capacity) and values (the last two swapped)."""
 
     def __init__(self, block: TransformerBlock, batch_size: int, capacity: int, precision: Precision) -> None:
         width = block.attention_out.in_features
@@ -147,7 +149,7 @@ class _LayerStepper:
         self.values = torch.zeros(self.num_cached, capacity, self.head_width, dtype=dtype, device=device)
 
     def fill(self, keys: Tensor, values: Tensor) -> None:
-        """Stores keys and values of a prefix, of (batch, key heads, length, head width), as far as there is room."""
+        """Stores the last keys and values of a prefix (batch, key heads, length, head width) that fit."""
         capacity, length = self.values.shape[1], keys.shape[2]
         slots = torch.arange(max(0, length - capacity), length, device=keys.device)
         order = _paired_order(1, self.head_width)
@@ -169,19 +171,19 @@ class _LayerStepper:
 
 
 def _paired_order(num_heads: int, head_width: int) -> Tensor:
-    """The channels of each head in an order in which those that are rotated together are neighbours."""
+    """Order of the channels in which those that are rotated together are neighbours."""
     pairs = torch.arange(head_width).view(2, -1).T.flatten()
     return (torch.arange(num_heads)[:, None] * head_width + pairs).flatten()
 
 
 def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a layer with the scale and shift of the norm before it."""
+    """Weight and bias of a layer, with the scale and shift of the norm before it folded in."""
     weight = linear.weight.detach().float()
     return weight * norm.weight.detach(), linear.bias.detach() + (weight * norm.bias.detach()).sum(1)
 
 
 def _linear(weight: Tensor, bias: Tensor, batch_size: int, precision: Precision) -> Callable[[Tensor], Tensor]:
-    """(batch, in) → (batch, out) in fp32, as fast as this device can for a few rows."""
+    """A layer (batch, in) → (batch, out) in fp32, in the fastest form on this device for a few rows."""
     weight, bias = weight.detach().float(), bias.detach().float()
     if weight.device.type != "cpu":
         dtype = _dtype_on(weight.device)
@@ -199,15 +201,15 @@ def _linear(weight: Tensor, bias: Tensor, batch_size: int, precision: Precision)
 
 
 def _dtype_on(device: torch.device) -> torch.dtype:
-    """What autocast wants; on a CPU it has no use here, since nothing computes single rows faster in bf16."""
+    """The type of autocast, except on a CPU, which computes no single rows faster in bf16."""
     is_wanted = device.type != "cpu" and torch.is_autocast_enabled(device.type)
     return torch.get_autocast_dtype(device.type) if is_wanted else torch.float32
 
 
 def _blocked_linear(weight: Tensor, bias: Tensor, batch_size: int) -> Callable[[Tensor], Tensor]:
-    """In blocks of output channels: so MKL reads the weights several times as fast as in one product of few rows.
+    """A layer in blocks of output channels: MKL reads their weights several times as fast as in one product.
 
-    Which form is fastest was measured; what MKL takes as the columns of `x` must not be copied to columns before.
+    The forms are the fastest of those measured. `x` must not be copied to columns before the product.
     """
     num_out, num_in = weight.shape
     num_blocks = NUM_WEIGHT_BLOCKS if num_out % NUM_WEIGHT_BLOCKS == 0 else 1

@@ -1,4 +1,4 @@
-"""Drawing codes from a prior, one after the other, for any length of sound."""
+"""Sampling of codes from a prior, for sounds of any length."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ class Sampling:
     """How a code is drawn from its distribution.
 
     Args:
-        temperature: below 1 plays safe, above 1 takes risks; 0 always takes the most likely code.
-        top_k: only the k most likely codes; None or 0 for all.
-        top_p: only the fewest codes that together are this likely; 1 for all.
-        precision: of the prior's weights on a CPU: `float32` is exact, the others are faster.
+        temperature: divisor of the logits: below 1 for likely codes, above 1 for variety; 0 takes the most likely code.
+        top_k: number of the most likely codes to draw from; None or 0 for all.
+        top_p: probability that the fewest, most likely codes to draw from have together; 1 for all.
+        precision: precision of the prior's weights on a CPU: `float32` is exact, the others are faster.
 
     Raises:
-        ValueError: where a value lies outside its range.
+        ValueError: if a value is outside its range.
 
     Source: top-p: A. Holtzman et al., "The Curious Case of Neural Text Degeneration", 2019, section 3.1.
     """
@@ -38,7 +38,7 @@ class Sampling:
         if not self.temperature >= 0:
             raise ValueError(f"temperature is {self.temperature}, expected 0 or more.")
         if self.top_k is not None and self.top_k < 0:
-            raise ValueError(f"top_k is {self.top_k}, expected 0 or more, or none.")
+            raise ValueError(f"top_k is {self.top_k}, expected 0 or more, or null.")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}, expected above 0 and at most 1.")
 
@@ -71,25 +71,28 @@ def sample_codes(
     sampling: Sampling,
     top_codes: Tensor | None = None,
 ) -> Tensor:
-    """Draw `num_columns` time columns of codes for each label; see `stream_columns`.
+    """Samples `num_columns` time columns of codes for each label.
 
     Args:
         prior, labels, seeds, sampling: see `stream_columns`.
-        num_columns: time columns wanted, of this prior's level.
-        top_codes: (batch, length) flattened, at least as long as the bottom codes wanted; for the bottom prior only.
+        num_columns: time columns, of this prior's level.
+        top_codes: (batch, length) flattened top codes that cover these columns; for the bottom prior only.
 
     Returns:
         (batch, num_columns · num_rows) flattened codes.
+
+    Raises:
+        ValueError: if the top codes are too few, or if they are missing or not expected.
     """
     prior.check_top_codes(top_codes is not None)
     top_columns = None
     if prior.top_context is not None and top_codes is not None:
         scale = prior.top_context.scale
-        num_top_columns = -(-num_columns // scale)
-        top_columns = list(unflatten_codes(top_codes, prior.num_rows // scale).unbind(-1))[:num_top_columns]
-        if len(top_columns) < num_top_columns:
-            raise ValueError(f"{num_columns} columns need {num_top_columns} of top codes, found {len(top_columns)}.")
-    columns = stream_columns(prior, labels, seeds, sampling, None if top_columns is None else iter(top_columns))
+        found = unflatten_codes(top_codes, prior.num_rows // scale)[..., : -(-num_columns // scale)].unbind(-1)
+        if len(found) * scale < num_columns:
+            raise ValueError(f"{num_columns} columns need 1 / {scale} as many of top codes, found {len(found)}.")
+        top_columns = iter(found)
+    columns = stream_columns(prior, labels, seeds, sampling, top_columns)
     return torch.cat(list(islice(columns, num_columns)), dim=1)
 
 
@@ -101,20 +104,19 @@ def stream_columns(
     sampling: Sampling,
     top_columns: Iterator[Tensor] | None = None,
 ) -> Iterator[Tensor]:
-    """Draw time columns of codes, without end and in constant memory, or until the top columns end.
+    """Samples time columns of codes in constant memory, endlessly or until the top columns end.
 
-    A prior that attends to all before it was trained on windows of `prior.num_columns`. A longer sound is made of such
-    windows: the second half of one is the prefix of the next, which fills its own second half. One with
-    `attention_columns` goes on from its cache. Each row draws from its own seed, so that it comes out the same alone
-    and in a batch.
+    A prior with `attention_columns` continues from its cache. Another samples windows of the length that it was trained
+    on, each with the second half of the previous one as its prefix. Each row draws from its own seed, so it is the same
+    alone and in a batch.
 
     Args:
-        prior: in evaluation mode.
+        prior: the prior, in evaluation mode.
         labels: (batch,) classes.
-        seeds: one for each row of the batch.
-        sampling: how to draw.
-        top_columns: columns (batch, top rows) of top codes; for the bottom prior only. They are taken when needed: a
-            window ahead, or with `attention_columns` as far ahead as the context reaches.
+        seeds: seed of each row.
+        sampling: the way in which codes are drawn.
+        top_columns: columns (batch, top rows) of top codes; for the bottom prior only. They are read as late as
+            possible: a window ahead, or with `attention_columns` as far ahead as the context reaches.
 
     Yields:
         (batch, num_rows) codes of the next column.
@@ -125,7 +127,7 @@ def stream_columns(
     drawn: deque[Tensor] = deque(maxlen=prior.num_columns)
     for num_known, num_columns, context in _windows(prior, top_columns):
         if num_known:
-            stepper.begin(torch.cat(list(drawn)[-num_known:], dim=1), context)
+            stepper.start(torch.cat(list(drawn)[-num_known:], dim=1), context)
         for column in range(num_known, num_columns):
             uniforms = torch.stack([torch.rand(prior.num_rows, generator=generator) for generator in generators])
             uniforms = uniforms.to(labels.device)
@@ -139,7 +141,7 @@ def stream_columns(
 
 
 def _windows(prior: CodePrior, top_columns: Iterator[Tensor] | None) -> Iterator[tuple[int, int, Tensor | None]]:
-    """Of each window the columns that are known from the one before, all its columns, and its context."""
+    """For each window the number of columns known from the previous one, of all its columns, and its context."""
     num_columns, is_endless = prior.num_columns, prior.attention_columns is not None
     scale = prior.top_context.scale if prior.top_context is not None else 1
     stride = num_columns if is_endless else max(num_columns // 2 // scale, 1) * scale  # whole columns of the top grid

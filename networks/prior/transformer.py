@@ -1,4 +1,4 @@
-"""A causal transformer over columns of codes, with rotary time; sampling one code at a time is in `stepping`."""
+"""A causal transformer over columns of codes, with rotary positions in time."""
 
 import torch
 from torch import Tensor, nn
@@ -7,24 +7,25 @@ from torch.utils.checkpoint import checkpoint
 
 
 class CausalTransformer(nn.Module):
-    """Pre-norm transformer blocks; every position sees itself and what lies before it.
+    """Pre-norm transformer blocks, in which each position attends to itself and to all before it.
 
-    Position in time enters by rotating queries and keys by their column's number, so that attention depends on how many
-    columns lie between two codes, at any length; there is no table over the sequence.
-
-    Attention is `scaled_dot_product_attention`, which never stores the length × length matrix; dropout is applied to
-    the residual branches only, for dropout of the attention weights would need that matrix. With an `attention_window`
-    the cost grows with the length, not with its square, and sampling needs no more than the window.
+    Queries and keys are rotated by their column's number, so that attention depends on the columns between two codes,
+    at any length. Dropout applies to the residual branches only, since dropout of the attention weights would need the
+    length × length matrix, which `scaled_dot_product_attention` never stores. With an `attention_window` the cost of
+    training is linear in the length, and that of sampling is bounded.
 
     Args:
-        width: of the residual stream.
-        num_layers, num_heads, feedforward_width: as usual.
-        num_key_value_heads: keys and values shared by groups of heads, so that sampling reads less; None for as many
-            as heads.
-        dropout: of each residual branch.
-        rotary_base: wavelengths of the rotation go from 2π to 2π · `rotary_base` columns.
-        activation_checkpointing: recompute the blocks in the backward pass: less memory, about a third more time.
-        attention_window: a position sees itself and so many less one before it; None for all.
+        width: channels of the residual stream.
+        num_layers: transformer blocks.
+        num_heads: attention heads in each block.
+        feedforward_width: channels inside a feed-forward layer.
+        dropout: dropout probability of each residual branch.
+        rotary_base: ratio of the wavelengths of the rotation, which reach from 2π to 2π · `rotary_base` columns.
+        activation_checkpointing: whether the backward pass computes the blocks again, which takes less memory and about
+            a third more time.
+        attention_window: positions that each position attends to, itself included; None for all.
+        num_key_value_heads: heads of keys and values, shared by groups of query heads, so that sampling reads less;
+            None for `num_heads`.
 
     Source: A. Vaswani et al., "Attention Is All You Need", 2017; pre-norm: R. Xiong et al., 2020, arXiv 2002.04745;
     rotary positions: J. Su et al., "RoFormer", 2021, arXiv 2104.09864, section 3.4.2.
@@ -66,9 +67,9 @@ class CausalTransformer(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, columns: Tensor, kept: list[tuple[Tensor, Tensor]] | None = None) -> Tensor:
-        """(batch, length, width) and the column of each position (length,) → (batch, length, width).
+        """Activations (batch, length, width) and the column of each position (length,) → (batch, length, width).
 
-        With a list `kept`, each block appends its keys and values to it, of (batch, heads, length, head width).
+        Each block appends its keys and values (batch, heads, length, head width) to `kept`, if it is a list.
         """
         angles = columns[:, None] * self.rotary_frequencies(x.device)
         rotation = (angles.cos(), angles.sin())
@@ -80,13 +81,13 @@ class CausalTransformer(nn.Module):
         return self.norm(x)
 
     def rotary_frequencies(self, device: torch.device) -> Tensor:
-        """Radians a column of each pair of a head's channels (head width / 2,); fp32 under every precision."""
+        """Radians per column for each pair of a head's channels (head width / 2,), in fp32."""
         half = self.norm.normalized_shape[0] // self.num_heads // 2
         return self.rotary_base ** -(torch.arange(half, device=device) / half)
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a feed-forward layer, each behind a norm and added to what came in; see `CausalTransformer`."""
+    """Attention and a feed-forward layer, each with a norm and a residual; see `CausalTransformer`."""
 
     def __init__(
         self,
@@ -98,11 +99,8 @@ class TransformerBlock(nn.Module):
         num_key_value_heads: int,
     ) -> None:
         super().__init__()
-        self.num_heads, self.num_key_value_heads, self.attention_window = (
-            num_heads,
-            num_key_value_heads,
-            attention_window,
-        )
+        self.num_heads, self.num_key_value_heads = num_heads, num_key_value_heads
+        self.attention_window = attention_window
         self.attention_norm = nn.LayerNorm(width)
         self.to_queries_keys_values = nn.Linear(width, width + 2 * num_key_value_heads * (width // num_heads))
         self.attention_out = nn.Linear(width, width)
@@ -136,9 +134,9 @@ class TransformerBlock(nn.Module):
 
 
 def windowed_attention(queries: Tensor, keys: Tensor, values: Tensor, window: int) -> Tensor:
-    """Causal attention to the last `window` positions, in chunks of that length, each of which sees the one before.
+    """Causal attention to the last `window` positions, in chunks of that length that attend to the previous chunk.
 
-    All are (batch, heads, length, head width), and so is the result.
+    All tensors are (batch, heads, length, head width).
     """
     length = queries.shape[2]
     queries, keys, values = (
@@ -154,6 +152,6 @@ def windowed_attention(queries: Tensor, keys: Tensor, values: Tensor, window: in
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate pairs of (batch, heads, length, head width) by (length, head width / 2) angles."""
+    """Rotates pairs of channels of (batch, heads, length, head width) by (length, head width / 2) angles."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1).to(x.dtype)

@@ -1,1 +1,1 @@
-"""Pictures to classes."""
+"""From pictures to classes."""

@@ -5,10 +5,9 @@ from torchvision.transforms import v2
 
 
 def evaluation_transform(image_size: int) -> v2.Transform:
-    """The classifier's view of a picture: its shorter side is made a little larger than the image, then cropped.
+    """Resizes the shorter side to a little more than `image_size` pixels, then crops the middle.
 
-    The transform takes uint8 (..., 3, height, width), photos as well as frames of a video, and gives float32
-    (..., 3, image_size, image_size) in [0, 1].
+    The transform maps uint8 (..., 3, height, width) to float32 (..., 3, image_size, image_size) in [0, 1].
     """
     return v2.Compose(
         [

@@ -1,4 +1,4 @@
-"""The network that sees what is in a photo or a frame."""
+"""The image classifier."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ResNet50(Described, nn.Module):
-    """torchvision's ResNet-50 with a new head; pictures in [0, 1] go in, class logits come out.
+    """torchvision's ResNet-50 with a new head, from pictures in [0, 1] to class logits.
 
-    It starts with random weights; `load_pretrained` is called where training starts, never while the network is built.
+    Its weights are random until `load_pretrained` is called at the start of a fit.
 
     Args:
         num_classes: outputs of the head.
@@ -36,35 +36,35 @@ class ResNet50(Described, nn.Module):
         return self.resnet((images - self.mean) / self.std)
 
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits, and where in the picture each of them comes from.
+        """The logits with their class activation maps.
 
         Args:
             images: (batch, 3, height, width) in [0, 1].
 
         Returns:
-            Logits (batch, num_classes) as of `forward`, and (batch, num_classes, height / 32, width / 32): what each
-            place adds to a class's logit, whose mean is the logit less the head's bias.
+            Logits (batch, num_classes) as of `forward`, and activation maps (batch, num_classes, height / 32,
+            width / 32). The mean of a map is its logit less the head's bias.
 
         Source: B. Zhou et al., "Learning Deep Features for Discriminative Localization", 2015, arXiv 1512.04150.
         """
         *layers, _, head = self.resnet.children()
         features = nn.Sequential(*layers)((images - self.mean) / self.std)
-        places = torch.einsum("nfhw,cf->nchw", features, head.weight)
-        return places.mean(dim=(2, 3)) + head.bias, places
+        maps = torch.einsum("nfhw,cf->nchw", features, head.weight)
+        return maps.mean(dim=(2, 3)) + head.bias, maps
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """The weights that are new, for training the head alone."""
+        """Parameters of the new head, for training it alone."""
         return list(self.resnet.fc.parameters())
 
     def load_pretrained(self, weights: str) -> None:
-        """Load everything but the head from torchvision's hub or from a file.
+        """Loads everything but the head from torchvision's hub or from a file.
 
         Args:
-            weights: a name such as `IMAGENET1K_V2` (downloaded once to torch's cache), or the path of a state dict.
+            weights: name such as `IMAGENET1K_V2`, downloaded once to torch's cache, or path of a state dict.
 
         Raises:
-            FileNotFoundError: where neither the file nor the download can be had; the message says how to get it.
-            ValueError: where the name is unknown or the file is not a ResNet-50.
+            FileNotFoundError: if the name is unknown, or the file or the download is not available.
+            ValueError: if the file does not hold the weights of a ResNet-50.
         """
         state = _read_state(weights)
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
@@ -79,13 +79,9 @@ class ResNet50(Described, nn.Module):
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
-    """Of all but the head and the counts of batches, which old files lack."""
-    left_out = ("fc.weight", "fc.bias")
-    return {
-        name: value.shape
-        for name, value in state.items()
-        if name not in left_out and not name.endswith("num_batches_tracked")
-    }
+    """Shapes without those of the head, and of the counts of batches, which old files lack."""
+    left_out = ("fc.weight", "fc.bias", "num_batches_tracked")
+    return {name: value.shape for name, value in state.items() if not name.endswith(left_out)}
 
 
 def _read_state(weights: str) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ def stepped(prior, codes, context, prefix_length=0, precision="float32"):
     """Logits from `prefix_length` on, one by one."""
     stepper = PriorStepper(prior, LABELS[: len(codes)], precision)
     if prefix_length:
-        stepper.begin(codes[:, :prefix_length], context)
+        stepper.start(codes[:, :prefix_length], context)
     logits = [
         stepper.step(codes[:, i - 1] if i else None, None if context is None else context[:, i])
         for i in range(prefix_length, codes.shape[1])
