@@ -1,4 +1,4 @@
-"""Figures that torchmetrics lacks, as `torchmetrics.Metric` classes."""
+"""Metrics that torchmetrics lacks, as `torchmetrics.Metric` classes."""
 
 from metrics.class_agreement import ClassAgreement
 from metrics.code_perplexity import CodePerplexity

@@ -1,4 +1,4 @@
-"""Whether a tagger hears in sounds the classes they should be of."""
+"""Whether a tagger hears the right class in each sound."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from metrics.estimate import Estimate, group_numbers, weighted_mean_estimate
+from metrics.estimate import TAIL, Estimate, group_numbers, weighted_mean_estimate
 
 HEARD_ABOVE = 0.1
 ANY_ANIMAL = "Animal"
@@ -19,28 +19,30 @@ WORDS = {
 
 
 class ClassAgreement(Metric):
-    """Share of sounds in which a tagger hears the class that they should be of.
+    """Share of sounds in which a tagger hears the right class.
 
     Why: sets of sounds may be close to each other while cats bark. A tagger that was fitted on millions of other sounds
-    tells, with no part in the training.
+    is an independent judge.
 
     Args:
-        class_names: the tagger's classes, in the order of its scores.
-        classes: the classes of the sounds; labels are positions in it.
-        words: for a class, the tagger's classes that are like it. Where a class is missing, `WORDS` has those of cats
-            and dogs, and otherwise it is the tagger's class of the same name, in whatever case.
+        class_names: classes of the tagger, in the order of its scores.
+        classes: classes of the sounds; labels are positions in it.
+        words: classes of the tagger that match each class. The default is `WORDS` for cats and dogs, and else the
+            tagger's class of the same name in any case.
+        num_resamples: resamples drawn for the intervals.
+        seed: seed of the resamples.
 
-    `compute` gives a dict of `Estimate`, shares from 0 to 1, each for all sounds, as `heard`, and for each class that
-    was seen, as `heard/<class>`:
-        forced_choice: among the classes, the own one has the word with the largest score.
-        named: the score of one of the own class's words is above 0.1.
-        heard: that, or the score of 'Animal' is (where the tagger has that word).
+    `compute` gives a dict of `Estimate`, shares from 0 to 1, for all sounds (`heard`) and for each class that was added
+    (`heard/<class>`):
+        forced_choice: a word of the right class has a larger score than all words of the others.
+        named: a word of the right class has a score above 0.1.
+        heard: a word of the right class, or 'Animal' if the tagger has it, has a score above 0.1.
 
-    The intervals come from resampled groups. Where all sounds agree, resampling cannot show any doubt; there the
-    interval is that of Clopper and Pearson for as many trials as groups.
+    The intervals come from resampled groups. If all sounds agree, resampling shows no uncertainty. The interval is then
+    that of Clopper and Pearson, with each group as a trial.
 
     Raises:
-        ValueError: where a class has no words, or the tagger lacks one of them.
+        ValueError: if a class has no words, or the tagger lacks one of them.
     """
 
     full_state_update = False
@@ -57,22 +59,19 @@ class ClassAgreement(Metric):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.classes = list(classes)
-        self.tags_of_classes = [_tags_of(name, list(class_names), words or {}) for name in classes]
-        self.animal_tags = [list(class_names).index(ANY_ANIMAL)] if ANY_ANIMAL in class_names else []
-        self.num_tags = len(class_names)
-        self.num_resamples = num_resamples
-        self.seed = seed
+        self.classes, self.num_tags = list(classes), len(class_names)
+        self.tags_of_classes = [_find_tags(name, list(class_names), words or {}) for name in classes]
+        self.animal_tags = [tag for tag, name in enumerate(class_names) if name == ANY_ANIMAL]
+        self.num_resamples, self.seed = num_resamples, seed
         for name in ("agrees", "labels", "groups"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, scores: Tensor, labels: Tensor, groups: Sequence[str]) -> None:
-        """Add scores (batch, tags) of sounds with labels (batch,), cut from the recordings `groups`, one name each."""
+        """Adds scores (batch, tags) and labels (batch,) of sounds and, for each sound, the name of its recording."""
         if scores.ndim != 2 or scores.shape[1] != self.num_tags or not len(scores) == len(labels) == len(groups):
+            expected = f"scores (sounds, {self.num_tags}), a label and a group for each sound"
             found = f"{tuple(scores.shape)}, {len(labels)} labels and {len(groups)} groups"
-            raise ValueError(
-                f"Expected scores (sounds, {self.num_tags}), a label and a group for each sound, found {found}."
-            )
+            raise ValueError(f"Expected {expected}, found {found}.")
         labels = labels.to(scores.device)
         of_classes = torch.stack([scores[:, tags].amax(dim=1) for tags in self.tags_of_classes], dim=1)
         own = of_classes.gather(1, labels[:, None])[:, 0]
@@ -83,11 +82,7 @@ class ClassAgreement(Metric):
         self.groups.append(group_numbers(groups).to(scores.device))
 
     def compute(self) -> dict[str, Estimate]:
-        """The shares over everything added since the last reset.
-
-        Raises:
-            ValueError: where nothing was added.
-        """
+        """Computes the shares of everything added since the last reset; raises ValueError if nothing was."""
         if not len(self.labels):
             raise ValueError("Expected tagged sounds, found none.")
         labels, groups = (dim_zero_cat(state).cpu().numpy() for state in (self.labels, self.groups))
@@ -103,7 +98,7 @@ class ClassAgreement(Metric):
 
     def _share(self, agrees: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> Estimate:
         estimate = weighted_mean_estimate(agrees, groups, self.num_resamples, rng)
-        doubt = 1 - 0.025 ** (1 / len(np.unique(groups)))
+        doubt = 1 - TAIL ** (1 / len(np.unique(groups)))
         if estimate.value == 1.0:
             estimate.low = 1 - doubt
         elif estimate.value == 0.0:
@@ -111,12 +106,12 @@ class ClassAgreement(Metric):
         return estimate
 
 
-def _tags_of(name: str, class_names: list[str], words: Mapping[str, Sequence[str]]) -> list[int]:
-    """Positions among the tagger's classes of those that are like a class."""
+def _find_tags(name: str, class_names: list[str], words: Mapping[str, Sequence[str]]) -> list[int]:
+    """Positions of a class's words among the tagger's classes."""
     chosen = words.get(name) or WORDS.get(name.lower()) or [tag for tag in class_names if tag.lower() == name.lower()]
     if not chosen:
-        raise ValueError(f"The tagger has no class '{name}'; name the ones that are like it in `words`.")
+        raise ValueError(f"The tagger has no class '{name}'; name those that match it in `words`.")
     unknown = [word for word in chosen if word not in class_names]
     if unknown:
-        raise ValueError(f"The words of class '{name}' should be classes of the tagger, and {unknown} are not.")
+        raise ValueError(f"Expected words of class '{name}' that the tagger has, found also {unknown}.")
     return [class_names.index(word) for word in chosen]

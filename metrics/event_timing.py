@@ -1,4 +1,4 @@
-"""How well times that were found fit times that are known: plain functions on arrays of seconds."""
+"""How well detected onsets match known events: plain functions on arrays of seconds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Recording:
-    """What is known of one recording, and what was found in it.
+    """Known events and detected onsets of one recording.
 
     Attributes:
-        events_s: (events,) known times.
-        onsets_s: (onsets,) found times.
-        duration_s: length of the recording; all times are below it.
+        events_s: (events,) times of the events.
+        onsets_s: (onsets,) times of the onsets.
+        duration_s: length of the recording, above all times.
     """
 
     events_s: np.ndarray
@@ -26,11 +26,11 @@ class EventTiming:
     """Figures over all events of several recordings together.
 
     Attributes:
-        num_events, num_onsets, num_hits: known, found, and found at a known time.
-        median_distance_s: of each event to the nearest onset; infinite where most events have none in their recording.
-        precision, recall, f1: of hits, each in [0, 1]; 0 where nothing was found, or nothing is known.
-        shifted_f1: mean F1 of the same onsets at shifted times, which is what chance gives.
-        p_value: how often shifted onsets hit as many events as the true ones, at least 1 / (shifts + 1).
+        num_events, num_onsets, num_hits: numbers of events, of onsets, and of pairs of both.
+        median_distance_s: median distance from an event to the nearest onset; infinite if most events have none.
+        precision, recall, f1: scores of the hits in [0, 1]; 0 if there are no onsets or no events.
+        shifted_f1: mean F1 of the onsets at shifted times, the level of chance.
+        p_value: share of shifts with at least as many hits as the onsets have, at least 1 / (shifts + 1).
     """
 
     num_events: int
@@ -47,21 +47,20 @@ class EventTiming:
 def measure_timing(
     recordings: Sequence[Recording], tolerance_s: float = 0.08, num_shifts: int = 1000, seed: int = 0
 ) -> EventTiming:
-    """Compare found with known times, and with the same found times shifted.
+    """Compares onsets with events, and shifted onsets with the same events.
 
-    Why shifted: many onsets hit many events by chance. Each recording's onsets are turned round its end by a random
-    time, all alike, so that their number and rhythm stay and only their relation to the events is lost.
+    Why shifted: many onsets hit many events by chance. All onsets of a recording are shifted by one random time and
+    wrap around at its end, so they keep their number and rhythm and lose only their relation to the events.
 
     Args:
-        recordings: at least one event or onset in all gives figures that are not 0.
-        tolerance_s: a hit is at most this far off.
-        num_shifts: how often the onsets are shifted.
-        seed: of the shifts.
+        recordings: recordings that are evaluated together.
+        tolerance_s: largest distance of a hit.
+        num_shifts: number of random shifts, drawn from `seed`.
     """
     rng = np.random.default_rng(seed)
     num_events = sum(len(recording.events_s) for recording in recordings)
     num_onsets = sum(len(recording.onsets_s) for recording in recordings)
-    num_hits = sum(len(match_events(r.events_s, r.onsets_s, tolerance_s)) for r in recordings)
+    num_hits = sum(len(match_events(one.events_s, one.onsets_s, tolerance_s)) for one in recordings)
     shifted_hits = np.zeros(num_shifts, dtype=int)
     for recording in recordings:
         for index, shift_s in enumerate(rng.uniform(0, recording.duration_s, num_shifts)):
@@ -82,14 +81,11 @@ def measure_timing(
 
 
 def match_events(events_s: np.ndarray, onsets_s: np.ndarray, tolerance_s: float) -> np.ndarray:
-    """As many pairs of event and onset as there can be, each used once at most.
+    """(pairs, 2) indices of events and onsets, in as many pairs as possible, each used at most once.
 
     Args:
-        events_s, onsets_s: (events,) and (onsets,), in rising order.
-        tolerance_s: a pair is at most this far apart.
-
-    Returns:
-        (pairs, 2): numbers of the event and of its onset.
+        events_s, onsets_s: times (events,) and (onsets,) in rising order.
+        tolerance_s: largest distance within a pair.
     """
     pairs, event, onset = [], 0, 0
     while event < len(events_s) and onset < len(onsets_s):
@@ -102,7 +98,5 @@ def match_events(events_s: np.ndarray, onsets_s: np.ndarray, tolerance_s: float)
 
 
 def nearest_distances(events_s: np.ndarray, onsets_s: np.ndarray) -> np.ndarray:
-    """(events,) seconds from each event to the onset nearest to it, infinite where there is no onset."""
-    if not len(onsets_s):
-        return np.full(len(events_s), np.inf)
-    return np.abs(np.asarray(events_s)[:, np.newaxis] - np.asarray(onsets_s)).min(axis=1)
+    """(events,) seconds from each event to the nearest onset, infinite if there is none."""
+    return np.abs(np.subtract.outer(events_s, onsets_s)).min(axis=1, initial=np.inf)

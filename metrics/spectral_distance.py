@@ -1,4 +1,4 @@
-"""How far a sound is from the very sound that it should be."""
+"""Distance of each sound to its own reference."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,22 @@ FLOOR_DB = -80.0  # of a sine at full scale
 
 
 class SpectralDistance(Metric):
-    """Distances of the magnitude spectrograms of pairs of sounds; phases do not count.
+    """Distances between the magnitude spectrograms of pairs of sounds, regardless of phase.
 
-    Why two: the log-spectral distance minds quiet parts as much as loud ones, more or less as the ear does; the
-    spectral convergence minds the loud ones.
+    Why two: the log-spectral distance weights quiet and loud parts alike, roughly as the ear does, and the spectral
+    convergence is dominated by loud parts.
 
     Args:
-        n_fft: samples of a frame, under a Hann window.
-        hop_samples: from frame to frame.
+        n_fft: samples in a frame, under a Hann window.
+        hop_samples: hop between frames.
+        num_resamples: resamples drawn for the intervals.
+        seed: seed of the resamples.
 
     `compute` gives a dict of `Estimate`, means over sounds, 0 for equal sounds:
         log_spectral_distance_db: difference of the levels in dB, root mean square over frequencies, mean over frames.
-            Levels below -80 dB are raised to that; 0 dB is a sine at full scale.
-        spectral_convergence: norm of the difference of the magnitudes over the norm of the reference's, a ratio, not
-            in dB; 1 for silence instead of the sound.
+            Levels are clamped at -80 dB; 0 dB is a sine at full scale.
+        spectral_convergence: norm of the difference of the magnitudes over the norm of the reference's, a ratio; 1 for
+            silence.
 
     Source: Gray and Markel, "Distance measures for speech processing", 1976; Sturmel and Daudet, "Signal
     reconstruction from STFT magnitude: a state of the art", 2011.
@@ -40,24 +42,21 @@ class SpectralDistance(Metric):
 
     def __init__(self, n_fft: int = 1024, hop_samples: int = 256, num_resamples: int = 1000, seed: int = 0) -> None:
         super().__init__()
-        self.n_fft = n_fft
-        self.hop_samples = hop_samples
-        self.num_resamples = num_resamples
-        self.seed = seed
+        self.n_fft, self.hop_samples = n_fft, hop_samples
+        self.num_resamples, self.seed = num_resamples, seed
         for name in ("distances_db", "convergences", "groups"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, estimates: Tensor, references: Tensor, groups: Sequence[str] | None = None) -> None:
-        """Add pairs of waveforms (batch, samples) in [-1, 1], of which the longer is cut at its end.
+        """Adds pairs of waveforms (batch, samples) in [-1, 1]; the longer ones are truncated.
 
         Args:
-            groups: names of the recordings that the references are cut from, one each; without, a reference is a
-                recording of its own.
+            groups: name of each reference's recording; None makes each reference a recording of its own.
 
         Raises:
-            ValueError: where the shapes do not fit together, or a waveform is shorter than a frame.
+            ValueError: if the shapes do not match, or the waveforms are shorter than a frame.
         """
-        if groups is None:  # the sound itself is its name, the same in all processes
+        if groups is None:  # the samples serve as a name, the same in all processes
             groups = [reference.detach().cpu().numpy().tobytes().hex() for reference in references]
         if estimates.ndim != 2 or references.ndim != 2 or not len(estimates) == len(references) == len(groups):
             found = f"{tuple(estimates.shape)}, {tuple(references.shape)} and {len(groups)} groups"
@@ -74,11 +73,7 @@ class SpectralDistance(Metric):
         self.groups.append(group_numbers(groups).to(references.device))
 
     def compute(self) -> dict[str, Estimate]:
-        """Both distances over everything added since the last reset.
-
-        Raises:
-            ValueError: where nothing was added.
-        """
+        """Computes both distances of everything added since the last reset; raises ValueError if nothing was."""
         if not len(self.groups):
             raise ValueError("Expected pairs of sounds, found none.")
         groups = dim_zero_cat(self.groups).cpu().numpy()

@@ -33,7 +33,6 @@ CEILING = {
     "datamodules": (1, 3, 5),
     "lightning_modules": (1, 1, 9),
     "media": (3, 6, 40),
-    "metrics": (0, 4, 25),
     "pipelines": (0, 7, 8),
     "runtime": (3, 0, 12),
 }

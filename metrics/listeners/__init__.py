@@ -1,1 +1,1 @@
-"""Models that hear: sounds to embeddings and to scores of classes."""
+"""Models that turn sounds into embeddings and class scores."""

@@ -1,4 +1,4 @@
-"""Sounds as vectors, for figures that compare sets of sounds."""
+"""Sounds as vectors, for metrics that compare sets of sounds."""
 
 from typing import Protocol
 
@@ -12,12 +12,12 @@ FLOOR_DB = -80.0  # of a sine at full scale
 
 
 class Embedding(Protocol):
-    """What turns a sound into one vector, so that similar sounds have vectors close to each other.
+    """Turns a sound into a vector, so that similar sounds have vectors close to each other.
 
     Attributes:
-        name: for tables and records.
+        name: name in tables and records.
         num_dimensions: length of a vector.
-        sample_rate_hz: of the waveforms that `embed` takes.
+        sample_rate_hz: sample rate of the waveforms that `embed` takes.
     """
 
     name: str
@@ -25,18 +25,18 @@ class Embedding(Protocol):
     sample_rate_hz: int
 
     def embed(self, waveforms: Tensor) -> Tensor:
-        """(batch, num_dimensions) float32 of waveforms (batch, samples) in [-1, 1]."""
+        """(batch, num_dimensions) float32 vectors of waveforms (batch, samples) in [-1, 1]."""
         ...
 
 
 class MelStatistics:
-    """Mean and standard deviation over time of 64 log-mel bands: a vector that needs no download.
+    """Mean and standard deviation over time of 64 log-mel bands.
 
-    Why: it tells of colour, loudness and liveliness alone, so it is no stand-in for a network that knows sounds; but it
-    is always there, and what it shows to be far apart is far apart. What lies 80 dB below full scale counts as silence.
+    Why: it needs no download, and sounds that it shows to be far apart are. It measures timbre, loudness and their
+    changes only, so it does not replace a network that knows sounds. Levels below -80 dB of full scale are silence.
 
     Args:
-        sample_rate_hz: of the waveforms.
+        sample_rate_hz: sample rate of the waveforms.
     """
 
     def __init__(self, sample_rate_hz: int = 16_000) -> None:
@@ -52,11 +52,11 @@ class MelStatistics:
             f_min=60.0,
             n_mels=NUM_MEL_BANDS,
         )
-        full_scale = self._mel_power.spectrogram.window.sum() / 2  # magnitude of such a sine
+        full_scale = self._mel_power.spectrogram.window.sum() / 2  # magnitude of a sine of amplitude 1
         self._power_floor = full_scale**2 * 10 ** (FLOOR_DB / 10)
 
     def embed(self, waveforms: Tensor) -> Tensor:
-        """(batch, 128) float32 of waveforms (batch, samples) in [-1, 1], at least half a window (16 ms) long."""
+        """(batch, 128) float32 vectors of waveforms (batch, samples) in [-1, 1] of at least 16 ms, half a window."""
         with torch.inference_mode():
             log_power = (self._mel_power(waveforms.float().cpu()) + self._power_floor).log()
             return torch.cat([log_power.mean(dim=-1), log_power.std(dim=-1, correction=0)], dim=1)

@@ -71,7 +71,7 @@ def test_words_may_be_given_or_be_the_classs_name():
 
 
 def test_a_class_without_words_is_named():
-    with pytest.raises(ValueError, match="no class 'goat'; name the ones"):
+    with pytest.raises(ValueError, match="no class 'goat'; name those"):
         ClassAgreement(TAGS, ["cat", "goat"])
 
 

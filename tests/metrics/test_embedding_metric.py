@@ -74,7 +74,7 @@ def test_nothing_added_is_told_apart_from_something():
     [
         (torch.zeros(4), ["a"] * 4, "Expected embeddings"),
         (torch.zeros(4, 2), ["a"] * 3, "a group for each sound, found .4, 2. and 3 groups"),
-        (torch.full((1, 2), torch.nan), ["a"], "not finite"),
+        (torch.full((1, 2), torch.nan), ["a"], "finite embeddings"),
     ],
 )
 def test_what_does_not_fit_is_refused(embeddings, groups, message):

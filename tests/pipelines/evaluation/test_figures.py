@@ -130,7 +130,7 @@ def test_what_was_not_measured_is_said(monkeypatch):
 
 def test_a_figure_that_cannot_be_computed_is_told_of_and_the_others_stay(monkeypatch):
     speak(monkeypatch, lambda label: torch.zeros(NUM_SOUNDS, GEOMETRY.window_samples))
-    monkeypatch.setattr("metrics.kernel_distance._bandwidth", _no_scale)
+    monkeypatch.setattr("metrics.KernelAudioDistance.compute", _no_scale)
     results = evaluated(evaluation(monkeypatch))
     assert "generated, cat: no kad. No scale." in results["remarks"]
     assert "kad" not in results["rows"]["generated"]["cat"]
@@ -138,7 +138,7 @@ def test_a_figure_that_cannot_be_computed_is_told_of_and_the_others_stay(monkeyp
     json.dumps(results, allow_nan=False)
 
 
-def _no_scale(reference):
+def _no_scale(metric):
     raise ValueError("No scale.")
 
 
