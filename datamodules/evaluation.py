@@ -68,14 +68,15 @@ class EvaluationDataModule(LightningDataModule):
         """
         if self.trainer.world_size > 1:
             raise ValueError(f"There are {self.trainer.world_size} processes; an evaluation needs --trainer.devices 1.")
-        model = self.trainer.lightning_module
-        has_photos = (Path(self.root.path) / "photos").is_dir()
+        evaluation = self.trainer.lightning_module.evaluation
+        models = {model.kind: model for model in reversed(evaluation.models.values())}  # the first of each kind
+        has_photos = "photos" in models and (Path(self.root.path) / "photos").is_dir()
         classes = self.root.list_classes(*["sounds", "photos"] if has_photos else ["sounds"])
-        check_fitted_on(model.paths["vqvae"], model.vqvae.facts["classes"], self.root, classes)
-        geometry = model.vqvae.geometry
-        root = replace(self.root, stored_split=model.vqvae.facts["split"])
+        check_fitted_on(models["sounds"].path, evaluation.classes, self.root, classes)
+        geometry = evaluation.generator.geometry
+        root = replace(self.root, stored_split=models["sounds"].system.facts["split"])
         files = sound_files(root, geometry.sample_rate_hz)
-        photos = self._photos(model.classifier.facts) if has_photos else None
+        photos = self._photos(models["photos"].system.facts) if has_photos else None
         recordings = find_recordings(files)
         known = [file for file in files if file.part == "train"]
         held_out = leave_out_known([file for file in files if file.part == self.part], known, recordings)

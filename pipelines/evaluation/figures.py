@@ -122,6 +122,7 @@ class Evaluation:
                 if row not in ROWS or row in self.sounds.rows
             },
             "models": {name: figures_of_model(model, model.kind in self._kinds) for name, model in self.models.items()},
+            "titles": {name: model.system.title or name for name, model in self.models.items()},
             "remarks": remarks,
             "classes": self.classes,
             "embedding": self.embedding.name,

@@ -12,9 +12,11 @@ from runtime.checkpoint import read_checkpoint
 
 
 class FittedSystem(Protocol):
-    """What has figures of its own on held-out data."""
+    """A system with figures of its own on held-out data; see `lightning_modules.System`."""
 
+    title: str
     network: nn.Module
+    facts: dict[str, Any]
     held_out: Mapping[str, Mapping[str, Metric]]  # both are an nn.ModuleDict, which does not know of what
 
     def update_metrics(self, metrics: Mapping[str, Metric], batch: dict[str, Any]) -> None:

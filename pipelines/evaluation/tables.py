@@ -45,7 +45,6 @@ FIGURES = {
     "spectral_convergence": ("SC ↓", "spectral convergence: error over the level of the very sound it should be."),
 }
 SHARES = {"forced_choice", "named", "heard"}
-MODELS = {"vqvae": "VQ-VAE-2", "top": "Top prior", "bottom": "Bottom prior", "classifier": "ResNet-50"}
 WHOLE = {"num_weights", "num_steps", "codes_in_use", "top_codes_in_use", "bottom_codes_in_use"}
 
 
@@ -111,9 +110,9 @@ def _with_ranges(texts: list[str]) -> str:
 
 
 def model_figures(results: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """For each model its figures by name, in words."""
+    """The figures of each model in words, by its title and their names."""
     return {
-        MODELS.get(name, name): {
+        results["titles"][name]: {
             figure.removeprefix("num_").replace("_", " "): f"{value:,.0f}" if figure in WHOLE else number(value)
             for figure, value in figures.items()
         }

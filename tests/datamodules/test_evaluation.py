@@ -14,8 +14,10 @@ from datamodules.files.decoded_sounds import sound_files
 from datamodules.files.recordings import find_recordings
 from media import Geometry
 from pipelines.evaluation.jobs import FigureJob, SoundJob
+from pipelines.evaluation.models import FittedModel
 
 GEOMETRY = Geometry(sample_rate_hz=8000, n_fft=126, hop_samples=64, num_frames=32, bottom_stride=4, top_stride=8)
+CLASSES = ["cat", "dog"]
 PARTS = ("train", "train", "val", "test", "test", "test", "test")
 
 
@@ -24,9 +26,12 @@ def evaluation_data(root: Path, cache_dir: str, **options) -> VideoDataModule:
     names = sorted(f"{path.parent.name}/{path.name}" for path in (root / "sounds").rglob("*.wav"))
     split = {name: PARTS[int(Path(name).stem.split("_")[1])] for name in names}
     photos = {f"{name}/{name}_{number}.png": part for name in ("cat", "dog") for number, part in enumerate(PARTS[1:5])}
-    vqvae = SimpleNamespace(facts={"classes": ["cat", "dog"], "split": split}, geometry=GEOMETRY)
-    classifier = SimpleNamespace(facts={"classes": ["cat", "dog"], "split": photos, "image_size": 32})
-    model = SimpleNamespace(vqvae=vqvae, classifier=classifier, paths={"vqvae": "best.ckpt"})
+    facts_of = {"sounds": {"split": split}, "photos": {"classes": CLASSES, "split": photos, "image_size": 32}}
+    models = {
+        kind: FittedModel(SimpleNamespace(facts=facts), "best.ckpt", "0123", kind) for kind, facts in facts_of.items()
+    }
+    generator = SimpleNamespace(geometry=GEOMETRY)
+    model = SimpleNamespace(evaluation=SimpleNamespace(models=models, classes=CLASSES, generator=generator))
     data = VideoDataModule(root=str(root), cache_dir=cache_dir, **options)
     data.trainer = SimpleNamespace(lightning_module=model, world_size=1)
     data.setup("test")
@@ -60,7 +65,7 @@ def test_halves_never_share_a_recording_and_all_come_from_the_test_part(root, ca
 def test_validation_sounds_and_photos_can_take_the_place_of_test(root, cache_dir, photo_root):
     photo_root(cat=5, dog=5)
     data = evaluation_data(root, cache_dir, part="val")
-    facts = data.trainer.lightning_module.vqvae.facts
+    facts = data.trainer.lightning_module.evaluation.models["sounds"].system.facts
     facts["split"] = {name: {"test": "val", "val": "test"}.get(part, part) for name, part in facts["split"].items()}
     jobs = list(data.test_dataloader())
     assert recordings(jobs, "reference") == {"cat/cat_3.wav", "dog/dog_3.wav", "dog/dog_4.wav"}
@@ -202,7 +207,7 @@ def test_kinds_that_an_evaluation_needs_must_have_the_same_classes(root, cache_d
 
 def test_what_does_not_fit_is_said(root, cache_dir):
     data = evaluation_data(root, cache_dir)
-    data.trainer.lightning_module.vqvae.facts["classes"] = ["cat", "cow"]
+    data.trainer.lightning_module.evaluation.classes = ["cat", "cow"]
     with pytest.raises(ValueError, match=r"best.ckpt was fitted on .*cow.* --data.root"):
         data.test_dataloader()
     data.root = DataRoot(str(root / "none"))

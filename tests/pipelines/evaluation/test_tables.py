@@ -21,6 +21,7 @@ FIGURES_OF_ROW = {
 RESULTS = {
     "rows": {row: dict.fromkeys(("cat", "dog"), FIGURES_OF_ROW) for row in MEASURED_ROWS},
     "models": {"vqvae": {"num_weights": 560545, "mse": 0.027089}, "top": {"bits_per_code": None}},
+    "titles": {"vqvae": "VQ-VAE-2", "top": "Top prior"},
     "remarks": ["No tagger."],
     "classes": ["cat", "dog"],
 }
