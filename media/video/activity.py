@@ -1,4 +1,4 @@
-"""When something sudden happens in the picture: a mouth opens, a paw strikes."""
+"""Sudden events in the picture: a mouth opens, a paw strikes."""
 
 from array import array
 from collections import deque
@@ -15,37 +15,37 @@ from media.video.stabilisation import StabilisationSettings, StabilisedFrame, St
 
 @dataclass(frozen=True)
 class ActivitySettings:
-    """How sudden local changes are told from all others.
+    """How sudden local changes are distinguished from all others.
 
-    The defaults were chosen on the films of benchmarks/moving_animal.py from seed 100 on, see benchmarks/timing.py.
+    The defaults were chosen on films of benchmarks/moving_animal.py with seeds from 100, see benchmarks/timing.py.
 
     Raises:
         ValueError: if a value is not positive.
     """
 
-    num_pixels: int = 3600  # of the small grey frames, 80 × 45 for a film of 16:9
-    block: int = 5  # side in pixels; what is new is judged block by block
-    same_picture: float = 0.5  # frames less like the ones before show something else
-    confirm_s: float = 0.16  # what is something else for so long came with a cut; a flash is shorter
-    recent_s: float = 0.4
-    still_s: float = 0.2
-    neighbours: int = 3  # blocks; what moves on comes from one of these
-    edge: float = 0.5  # a shift by so many pixels is as little as the noise
+    num_pixels: int = 3600  # pixels of the small grey frames, 80 × 45 for a film of 16:9
+    block: int = 5  # side in pixels of the blocks in which novelty is averaged
+    same_picture: float = 0.5  # likeness below which a frame shows another picture
+    confirm_s: float = 0.16  # another picture that stays this long followed a cut; a flash is shorter
+    recent_s: float = 0.4  # time over which the usual novelty of a block is measured
+    still_s: float = 0.2  # time without a change after which the picture is still, not just repeated
+    neighbours: int = 3  # side in blocks of the area in which motion continues from frame to frame
+    edge: float = 0.5  # shift in pixels that counts as noise
     min_noise: float = 1.0  # grey levels
-    light: float = 0.4  # grey levels that are no change for each by which all the picture grows brighter or darker
-    everywhere: float = 3.0  # what changes is local, or else it counts only above so many times the whole's change
-    max_new: float = 1.0  # no block counts for more
-    num_blocks: int = 4  # the newest, which make the figure of a frame
-    window_reach: int = 4  # pixels around a block's middle
-    max_step: int = 4  # pixels, for one step of a motion
-    unforeseen_power: int = 3
-    half: float = 0.2  # surprise that is drawn at half the curve's height
-    min_surprise: float = 0.06  # of a hump
-    num_deviations: float = 3.0  # by which a hump stands out from what is around it
-    min_rise: float = 0.6  # of a hump, as a part of its own height
-    around_s: float = 2.0
-    min_gap_s: float = 0.24
-    start: float = 0.25  # an onset starts at the frame with this part of its hump's height
+    light: float = 0.4  # grey levels that count as noise, for each by which the whole picture brightens or darkens
+    everywhere: float = 3.0  # multiple of the whole picture's median change that is subtracted from each block
+    max_new: float = 1.0  # highest novelty of a block
+    num_blocks: int = 4  # blocks of highest novelty, which make the figure of a frame
+    window_reach: int = 4  # pixels to each side of a block's middle
+    max_step: int = 4  # longest motion in pixels, from frame to frame
+    unforeseen_power: int = 3  # exponent of the unforeseen part
+    half: float = 0.2  # surprise at half the curve's height
+    min_surprise: float = 0.06  # lowest peak
+    num_deviations: float = 3.0  # median deviations by which a peak exceeds its surroundings
+    min_rise: float = 0.6  # prominence of a peak, as a part of its height
+    around_s: float = 2.0  # length of a peak's surroundings
+    min_gap_s: float = 0.24  # time between peaks
+    start: float = 0.25  # part of a peak's height at which its onset starts
 
     def __post_init__(self) -> None:
         check_positive(self)
@@ -58,9 +58,9 @@ class Activity:
     Attributes:
         times_s: (frames,) times of the frames, from 0.
         curve: (frames,) in [0, 1), how sudden the changes are; 0 for a steady motion, however large.
-        onsets_s: (onsets,) when something sudden starts, in rising order.
-        strengths: (onsets,) in (0, 1], the curve's height shortly after.
-        cuts_s: (cuts,) first frames of another picture.
+        onsets_s: (onsets,) times at which something sudden starts, in rising order.
+        strengths: (onsets,) in (0, 1], heights of the curve shortly afterwards.
+        cuts_s: (cuts,) times of the first frames of another picture.
     """
 
     times_s: np.ndarray
@@ -71,20 +71,17 @@ class Activity:
 
 
 class ActivityMeter:
-    """Finds sudden local changes in frames that come one by one, as when an animal opens its mouth.
+    """Finds sudden local changes frame by frame, as when an animal opens its mouth, in constant memory.
 
-    How: each frame is shrunk and laid on the picture of the last seconds (see `StabilisedView`), which takes out the
-    camera's motion and the light's. A pixel is new if it departs from that picture: a mouth that opens does, one that
-    stays open or closes does not. New pixels are no surprise if there were as many in the last 0.4 s, if everything
-    changes at once, or if their own steady motion had to bring them there. Onsets are the peaks of the surprise.
-
-    Memory: one number for each frame, and some twenty small grey frames, however long the video is.
+    How: each frame is shrunk and aligned with the picture of the last seconds (see `StabilisedView`), which removes
+    changes of camera and light. A pixel is new if it departs from that picture: in a mouth that opens, but not in one
+    that stays open or closes. New pixels are no surprise if there were as many in the last 0.4 s, if everything changes
+    at once, or if their own steady motion foretold them. Onsets are the peaks of the surprise.
 
     Args:
-        frames_per_second: rate of the frames that are added; the method was tried at 25. Frames that are repeated
-            because the video itself has fewer do no harm.
-        settings: numbers of the method.
-        stabilisation: numbers of `StabilisedView`.
+        frames_per_second: rate of the frames; tested at 25. Repeated frames of a video with a lower rate do no harm.
+        settings: settings of the method.
+        stabilisation: settings of `StabilisedView`.
 
     Raises:
         ValueError: if `frames_per_second` is not positive.
@@ -105,11 +102,11 @@ class ActivityMeter:
         self._other_since: int | None = None
 
     def add(self, frame: np.ndarray, region: np.ndarray | None = None) -> None:
-        """Takes the next frame.
+        """Processes the next frame.
 
         Args:
-            frame: uint8 (height, width, 3), of any size; small ones are read faster.
-            region: (rows, columns) in [0, 1], weight of the changes in each part of the frame, such as a class
+            frame: uint8 (height, width, 3), of any size.
+            region: (rows, columns) in [0, 1], weights of the changes in each part of the frame, such as a class
                 activation map; None is the whole frame.
         """
         number = len(self._surprises)
@@ -118,20 +115,18 @@ class ActivityMeter:
         if previous.shape != self._grey.shape:
             self._start(number)
         elif self._other_since is not None or not np.array_equal(previous, self._grey):
-            self._surprises[-1] = self._surprise(number, region)
+            self._surprises[-1] = self._measure_surprise(number, region)
             self._changed = number
         else:
             self._view.stay(number / self._rate_hz)
-            if (
-                number - self._changed > self._settings.still_s * self._rate_hz
-            ):  # no mere repeat of a video with fewer frames
+            if number - self._changed > self._settings.still_s * self._rate_hz:
                 self._recent.append(np.zeros([side // self._settings.block for side in self._grey.shape]))
 
     def finish(self) -> Activity:
-        """The sudden changes in all frames that were added."""
-        surprises = np.convolve(np.pad(self._surprises, 1), [0.25, 0.5, 0.25], mode="valid")
+        """Returns the sudden changes in all frames."""
         times_s = np.arange(len(self._surprises)) / self._rate_hz
-        surprises, curve = surprises[: len(times_s)], (surprises / (surprises + self._settings.half))[: len(times_s)]
+        surprises = np.convolve(np.pad(self._surprises, 1), [0.25, 0.5, 0.25], mode="valid")[: len(times_s)]
+        curve = surprises / (surprises + self._settings.half)
         peaks, starts = _find_onsets(surprises, self._rate_hz, self._settings)
         return Activity(times_s, curve, times_s[starts], curve[peaks], np.array(self._cuts_s))
 
@@ -141,7 +136,7 @@ class ActivityMeter:
         self._other_since = None
         self._changed = number
 
-    def _surprise(self, number: int, region: np.ndarray | None) -> float:
+    def _measure_surprise(self, number: int, region: np.ndarray | None) -> float:
         stabilised = self._view.stabilise(self._grey)
         if stabilised.likeness >= self._settings.same_picture:
             self._other_since = None
@@ -175,47 +170,35 @@ class ActivityMeter:
         if not len(newest):
             return 0.0
         middles = np.stack(np.unravel_index(newest, sudden.shape)) * block + block // 2
-        unforeseen = _unforeseen(view, now, new, unit, middles, settings)
+        unforeseen = self._measure_unforeseen(now, new, unit, middles)
         return float(np.linalg.norm(sudden.flat[newest] * unforeseen**settings.unforeseen_power))
 
+    def _measure_unforeseen(
+        self, now: np.ndarray, new: np.ndarray, unit: np.ndarray, middles: np.ndarray
+    ) -> np.ndarray:
+        """Measures which part, in [0, 1], of the new pixels around each middle (2, windows) no steady motion foretold.
 
-def _unforeseen(
-    view: StabilisedView,
-    now: np.ndarray,
-    new: np.ndarray,
-    unit: np.ndarray,
-    middles: np.ndarray,
-    settings: ActivitySettings,
-) -> np.ndarray:
-    """Part, in [0, 1], of the new pixels around each middle that no steady motion foretold.
+        A motion foretells a pixel if it moves the last frame to this one, and the last but one to the last.
+        """
+        reach, max_step = self._settings.window_reach, self._settings.max_step
+        offsets, steps = np.arange(-reach, reach + 1), np.arange(-max_step, max_step + 1)[:, np.newaxis]
+        sides = np.array(now.shape)[:, np.newaxis, np.newaxis]
+        pixels = (middles[..., np.newaxis] + offsets).clip(0, sides - 1)[:, :, np.newaxis]
 
-    A motion foretells a pixel if it brings the last frame to this one, and had brought the last but one to the last.
+        def windows(picture: np.ndarray, num_steps: int) -> np.ndarray:
+            """(windows, steps down, steps right, rows, columns)"""
+            rows, columns = (pixels - num_steps * steps).clip(0, sides[..., np.newaxis] - 1)
+            return picture[rows[:, :, np.newaxis, :, np.newaxis], columns[:, np.newaxis, :, np.newaxis]]
 
-    Args:
-        middles: (2, windows), row and column.
-    """
-    offsets, steps = (np.arange(-reach, reach + 1) for reach in (settings.window_reach, settings.max_step))
-    tops = [
-        (middle[:, np.newaxis] + offsets).clip(0, side - 1) for middle, side in zip(middles, now.shape, strict=True)
-    ]
-
-    def window(picture: np.ndarray, num_steps: int) -> np.ndarray:
-        """(windows, steps down, steps right, rows, columns)"""
-        moved = [
-            (top[:, np.newaxis] - num_steps * steps[:, np.newaxis]).clip(0, side - 1)
-            for top, side in zip(tops, picture.shape, strict=True)
-        ]
-        return picture[moved[0][:, :, np.newaxis, :, np.newaxis], moved[1][:, np.newaxis, :, np.newaxis, :]]
-
-    last = window(view.last, 1)
-    missed = np.maximum(np.abs(window(now, 0) - last), np.abs(last - window(view.last_but_one, 2)))
-    whole = window(new, 0)[:, :1, :1]
-    missed = np.minimum(missed / window(unit, 0)[:, :1, :1], whole).mean(axis=(3, 4))
-    return missed.min(axis=(1, 2)) / np.maximum(whole.mean(axis=(1, 2, 3, 4)), 1e-6)
+        last = windows(self._view.last, 1)
+        missed = np.maximum(np.abs(windows(now, 0) - last), np.abs(last - windows(self._view.last_but_one, 2)))
+        whole = windows(new, 0)[:, :1, :1]
+        missed = np.minimum(missed / windows(unit, 0)[:, :1, :1], whole).mean(axis=(3, 4))
+        return missed.min(axis=(1, 2)) / np.maximum(whole.mean(axis=(1, 2, 3, 4)), 1e-6)
 
 
 def _find_onsets(surprises: np.ndarray, rate_hz: float, settings: ActivitySettings) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the frames at which humps that stand out from those around them are highest, and start."""
+    """Finds the frames of prominent peaks, and those at which their onsets start."""
     gap, reach = (max(1, round(length_s * rate_hz)) for length_s in (settings.min_gap_s, settings.around_s / 2))
     peaks, found = find_peaks(np.pad(surprises, 1), height=settings.min_surprise, distance=gap, prominence=0)
     chosen, starts = [], []
