@@ -1,4 +1,4 @@
-"""Which file can carry a video's picture with a new sound, and whether its packets can be copied into it."""
+"""The files that can hold a video's picture with a new sound, and the obstacles to copying its packets into them."""
 
 import os
 from fractions import Fraction
@@ -8,7 +8,7 @@ from typing import Literal
 import av
 
 from media.known import known
-from media.video.video_files import UnreadableVideo, opened_video, packet_time, packets
+from media.video.packets import UnreadableVideo, open_video, packet_time, read_packets
 
 CONTAINERS: dict[str, tuple[str, Literal["aac", "libopus"]]] = {  # suffix: FFmpeg's muxer, the sound's encoder
     ".mp4": ("mp4", "aac"),
@@ -16,59 +16,47 @@ CONTAINERS: dict[str, tuple[str, Literal["aac", "libopus"]]] = {  # suffix: FFmp
     ".mkv": ("matroska", "aac"),
     ".webm": ("webm", "libopus"),
 }
-HIDING = (".mp4", ".mov")  # they have edit lists, and take the shape of pixels from PyAV
+HIDING = (".mp4", ".mov")  # files with edit lists, whose shape of pixels PyAV can set
 NEVER_COPIED = ("gif", "apng", "webp", "rawvideo")  # codecs that players do not know in these files
 
 
 def plan_output(video: Path) -> tuple[str, str]:
-    """Finds out how a video is written with a new sound, before that is made.
+    """Plans how a video is written with a new sound, before that is made.
 
     Returns:
-        The suffix of the output, the video's own if possible; and why the picture has to be encoded again, as
-        `media.video.encoding` does, in words; empty if it can be copied.
+        The suffix of the output, the video's own if possible; and the reason, in words, why the picture has to be
+        encoded again by `media.video.encoding`, or "" if it can be copied.
 
     Raises:
-        FileNotFoundError, UnreadableVideo: as `find_obstacle` does.
+        FileNotFoundError, UnreadableVideo: see `find_obstacle`.
     """
     video, obstacles = Path(video), []
-    with opened_video(video) as (_, picture):
+    with open_video(video) as (_, picture):
         codec = picture.codec_context.name
-        known = [suffix for suffix in (video.suffix.lower(), ".mp4", ".mkv") if _carries(suffix, picture)]
-    for suffix in known or [".mov"]:
+        fitting = [suffix for suffix in (video.suffix.lower(), ".mp4", ".mkv") if _can_hold(suffix, picture)]
+    for suffix in fitting or [".mov"]:
         obstacles.append(find_obstacle(video, suffix))
         if not obstacles[-1]:
             return suffix, ""
-    return ".mp4", obstacles[0] if known else f"holds a {codec} picture, that no video file carries with sound"
-
-
-def output_suffix(video: Path) -> str:
-    """The suffix under which `mux_sound` can write this video: its own if possible, else .mp4, .mkv or .mov.
-
-    Raises:
-        FileNotFoundError, UnreadableVideo: as `find_obstacle` does, or if the picture has to be encoded again.
-    """
-    suffix, obstacle = plan_output(video)
-    if obstacle:
-        raise UnreadableVideo(f"{video} {obstacle}; its picture has to be encoded again, as an .mp4.")
-    return suffix
+    return ".mp4", obstacles[0] if fitting else f"holds a {codec} picture, which no video file holds with sound"
 
 
 def find_obstacle(video: Path, suffix: str) -> str:
-    """Why the picture's packets cannot be copied into such a file with a sound; empty if they can.
+    """Finds the reason why a picture's packets cannot be copied into a file of this suffix; "" if they can.
 
     Raises:
         FileNotFoundError: if there is no such file.
         UnreadableVideo: if the file is no video, or does not say when its frames are shown.
     """
-    with opened_video(video) as (container, picture):
+    with open_video(video) as (container, picture):
         codec = picture.codec_context
         if container.format.name == "avi" and codec.name == "h264" and codec.has_b_frames:
             raise UnreadableVideo(f"{video} does not say when its B-frames are shown; convert it to .mp4 first.")
-        if not _carries(suffix, picture):
-            return f"holds a {codec.name} picture, that a {suffix or 'file without suffix'} does not carry"
+        if not _can_hold(suffix, picture):
+            return f"holds a {codec.name} picture, which a {suffix or 'file without suffix'} does not hold"
         if own_pixel_shape(picture) and suffix not in HIDING:
             return f"stretches its picture, as no {suffix} can"
-        return _obstacle_in_time(container, picture, suffix)
+        return _find_obstacle_in_time(container, picture, suffix)
 
 
 def is_after_the_end(packet: av.Packet) -> bool:
@@ -77,12 +65,12 @@ def is_after_the_end(packet: av.Packet) -> bool:
 
 
 def own_pixel_shape(picture: av.VideoStream) -> Fraction | None:
-    """Width to height of a pixel, if the container says it and the picture's packets do not."""
+    """Width to height of a pixel, if the container has it and the packets do not."""
     shape = picture.sample_aspect_ratio
     return None if shape in (None, 0, 1, picture.codec_context.sample_aspect_ratio) else shape
 
 
-def _carries(suffix: str, picture: av.VideoStream) -> bool:
+def _can_hold(suffix: str, picture: av.VideoStream) -> bool:
     if suffix not in CONTAINERS or picture.codec_context.name in NEVER_COPIED:
         return False
     try:
@@ -94,9 +82,9 @@ def _carries(suffix: str, picture: av.VideoStream) -> bool:
     return True
 
 
-def _obstacle_in_time(container: av.container.InputContainer, picture: av.VideoStream, suffix: str) -> str:
+def _find_obstacle_in_time(container: av.container.InputContainer, picture: av.VideoStream, suffix: str) -> str:
     latest_s, is_hidden_before, is_hidden_within = None, False, False
-    for packet in packets(container, picture):
+    for packet in read_packets(container, picture):
         if not packet.size or (time_s := packet_time(packet)) is None:
             continue
         if packet.is_discard:

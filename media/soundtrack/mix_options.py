@@ -1,4 +1,4 @@
-"""How a sound track is mixed: the user's choice, and the tuned numbers behind it."""
+"""Options of the mix: the user's choice and the tuned numbers."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,21 +10,21 @@ SAMPLE_RATES_HZ = (32_000, 44_100, 48_000, 96_000)
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the generated sound is mixed with the one that the video had.
+    """How the generated sound is mixed with the video's own.
 
     Args:
-        original: the video's own sound is left out (`replace`), stays under the new one (`keep`), or stays and gives
-            way where the new one is heard (`duck`). Both are first made as loud as `loudness_lufs`.
-        duck_db: by how much it gives way. It sinks within 0.1 s before the new sound is heard, stays down through
-            pauses of 0.3 s, and then rises again within 0.5 s.
-        loudness_lufs: integrated loudness of the result, by EBU R 128; None leaves both sounds as loud as they are. A
-            quiet sound is raised by at most 30 dB (an original one by 12 dB), and peaks are limited by at most 12 dB.
-            If that does not suffice the result stays quieter.
-        true_peak_dbtp: no peak, not even between samples and after the encoder, is higher.
-        fade_s: fade in at the start and fade out at the end of the whole.
-        sample_rate_hz: of the result; the Opus sound of .webm files has always 48 kHz.
-        bit_rate: of the encoded sound, in bits a second.
-        stem: the file that keeps the generated sound, unmixed, beside the video.
+        original: whether the video's own sound is left out (`replace`), stays under the new one (`keep`), or also gives
+            way while the new one is heard (`duck`). Both are first brought to `loudness_lufs`.
+        duck_db: attenuation by ducking. It starts 0.1 s before the new sound is heard, holds through pauses of 0.3 s,
+            and ends within 0.5 s.
+        loudness_lufs: integrated loudness of the result, by EBU R 128; None keeps the levels. A quiet sound is raised
+            by at most 30 dB (an original one by 12 dB), and peaks are limited by at most 12 dB; the result may be
+            quieter.
+        true_peak_dbtp: highest peak, also between samples and after the encoder.
+        fade_s: length of the fade in at the start and of the fade out at the end.
+        sample_rate_hz: sample rate of the result; in .webm files always 48 kHz.
+        bit_rate: bits a second of the encoded sound.
+        stem: format of a file beside the video that keeps the generated sound, unmixed.
 
     Raises:
         ValueError: if a value is outside its range.
@@ -61,18 +61,18 @@ class Mixing:
 
 @dataclass(frozen=True)
 class MixSettings:
-    """How a sound is made as loud as wished, and how the original gives way; `Mixing` is for users."""
+    """Tuned numbers of loudness and ducking; `Mixing` is for users."""
 
-    max_gain_db: float = 30.0  # of the generated sound; a quieter one is noise
-    max_original_gain_db: float = 12.0  # the hiss of a quiet place stays quiet
-    max_limiting_db: float = 12.0  # of a peak; beyond it barks become dull thuds
+    max_gain_db: float = 30.0  # for the generated sound; a quieter one is noise
+    max_original_gain_db: float = 12.0  # keeps the hiss of a quiet place quiet
+    max_limiting_db: float = 12.0  # for a peak; more makes a bark a dull thud
     limiter_attack_ms: float = 5.0
     limiter_release_ms: float = 100.0
     tolerance_lu: float = 0.3
     margin_db: float = 0.1
     max_trials: int = 12
     level_step_s: float = 0.01
-    heard_lu: float = -20.0  # against the whole generated sound; louder moments are heard
+    heard_lu: float = -20.0  # level, relative to the whole generated sound, from which a moment is heard
     attack_s: float = 0.1
     hold_s: float = 0.3
     release_s: float = 0.5

@@ -14,13 +14,14 @@ from media.files import atomic_path
 from media.known import known, with_following
 from media.sound.frames import as_frames
 from media.sound.sound_files import check_waveform, resample
-from media.soundtrack.containers import CONTAINERS, find_obstacle, is_after_the_end, output_suffix, own_pixel_shape
+from media.soundtrack.containers import CONTAINERS, find_obstacle, is_after_the_end, own_pixel_shape, plan_output
 from media.soundtrack.streams import check_block
-from media.video.video_files import VideoInfo, opened_video, packet_time, packets, probe_video
+from media.video.packets import UnreadableVideo, open_video, packet_time, read_packets
+from media.video.video_files import VideoInfo, probe_video
 
-SOUND_RATE_HZ = 48_000  # the one rate that both AAC and Opus take
+SOUND_RATE_HZ = 48_000  # known to both AAC and Opus
 SOUND_BIT_RATE = 128_000
-# What FFmpeg itself advises above 64 kbit/s. The tools that stand in for a waveform make it peak higher than it was.
+# FFmpeg advises these above 64 kbit/s: noise substitution and the like would raise the peaks.
 ENCODER_OPTIONS = {"aac": {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "aac_tns": "0"}, "libopus": {}}
 MAX_SILENCE_SAMPLES = 48_000  # in one block
 LONGEST_EXCESS_S = 0.02  # by which a sound may outlast its picture
@@ -34,47 +35,46 @@ def mux_sound(
     metadata: dict[str, str] | None = None,
     bit_rate: int = SOUND_BIT_RATE,
 ) -> None:
-    """Writes the video again with another sound: the picture is copied bit for bit, and not encoded again.
+    """Writes a video with another sound and a bit-exact copy of its picture; the output is complete or absent.
 
-    The picture keeps its packets, their times, its orientation, the shape of its pixels and its time base (MPEG
-    streams, whose clock starts anywhere, and videos that start after more than a minute are moved to time 0). Packets
-    after the end that an edit list sets are left out. The old sound is dropped. The new one starts with the first frame
-    and is AAC, in .webm Opus. It is as long as it was given. But AAC comes in frames of 1024 samples, and decoders may
-    give all of the last one, so that up to 20 ms of silence are heard after it. If that would be more, as up to 64
-    samples at 48 kHz start a frame, these are left out. The output appears complete or not at all.
+    The picture keeps its packets, times, orientation, shape of pixels and time base. MPEG streams, whose clock starts
+    anywhere, and videos that start after more than a minute are moved to time 0. Packets after the end set by an edit
+    list are left out. The new sound starts with the first frame and is AAC, in .webm Opus. Decoders may play all of
+    AAC's last frame of 1024 samples, hence up to 20 ms of silence. To avoid more, up to 64 samples (at 48 kHz) that
+    would start a frame are left out.
 
     Args:
-        video: the video whose picture is copied; it is only read.
-        sound: in [-1, 1]; an array (num_samples,), which is resampled to 48 kHz, or blocks (channels, num_samples) of a
-            longer sound, all with one channel or with two, which are read one at a time.
-        sample_rate_hz: of the sound; of blocks one that AAC knows. Opus is always written at 48 kHz.
-        output: the file to write or to replace, with a suffix as `output_suffix` returns it.
-        metadata: tags to add to those of the video, such as {"comment": …}; the common ones are title, artist,
-            comment, description, genre, date and copyright.
-        bit_rate: of the sound, in bits a second.
+        video: path of the video.
+        sound: samples in [-1, 1]; an array (num_samples,), which is resampled to 48 kHz, or blocks (channels,
+            num_samples) of a longer sound, all with one channel or with two, which are read one at a time.
+        sample_rate_hz: rate of the sound; for blocks one that AAC knows. Opus is always written at 48 kHz.
+        output: file to write or to replace, with a suffix from `plan_output`.
+        metadata: tags to add to those of the video, such as {"comment": …}; common ones are title, artist, comment,
+            description, genre, date and copyright.
+        bit_rate: bits a second of the encoded sound.
 
     Raises:
         FileNotFoundError: if there is no such video.
         UnreadableVideo: if the video is none, is damaged, or its picture cannot be copied, see `plan_output`.
-        ValueError: if the sound is refused by `check_waveform`, if the output is the video itself, if its suffix does
-            not fit, or if its format cannot keep one of the tags.
+        ValueError: if `check_waveform` refuses the sound, if the output is the video itself, if its suffix does not
+            fit, or if its format cannot keep one of the tags.
         OSError: if the output cannot be written, as when the disk is full.
     """
     video, output = Path(video), Path(output)
     if isinstance(sound, np.ndarray):
         check_waveform(sound)
-        samples = resample(np.asarray(sound, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)
-        sound, sample_rate_hz = (
-            (samples[np.newaxis, k : k + SOUND_RATE_HZ] for k in range(0, len(samples), SOUND_RATE_HZ)),
-            SOUND_RATE_HZ,
-        )
+        samples = resample(np.asarray(sound, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)[np.newaxis]
+        sound = (samples[:, start : start + SOUND_RATE_HZ] for start in range(0, samples.size, SOUND_RATE_HZ))
+        sample_rate_hz = SOUND_RATE_HZ
     info = probe_video(video)
     if output.exists() and os.path.samefile(video, output):
         raise ValueError(f"{output} is the video itself, expected another file to write to.")
-    suffix = output.suffix.lower()
-    if obstacle := find_obstacle(video, suffix):
-        raise ValueError(f"{output} cannot be written: {video} {obstacle}; use the suffix {output_suffix(video)}.")
-    with opened_video(video) as (container, picture):
+    if obstacle := find_obstacle(video, output.suffix.lower()):
+        suffix, reason = plan_output(video)
+        if reason:
+            raise UnreadableVideo(f"{video} {reason}; its picture has to be encoded again, as an .mp4.")
+        raise ValueError(f"{output} cannot be written: {video} {obstacle}; use the suffix {suffix}.")
+    with open_video(video) as (container, picture):
         try:
             with atomic_path(output) as temporary:
                 _write(temporary, container, picture, info, iter(sound), sample_rate_hz, bit_rate, metadata or {})
@@ -83,16 +83,13 @@ def mux_sound(
             raise kind(f"{output} could not be written: {error.strerror}.") from error
 
 
-def coded(
+def encode_and_decode(
     video: Path, blocks: Iterable[np.ndarray], sample_rate_hz: int, output: Path, bit_rate: int = SOUND_BIT_RATE
 ) -> Iterator[np.ndarray]:
-    """Encodes blocks (channels, samples) as `mux_sound` does and decodes them: the sound that will be heard.
-
-    Nothing is written. The peaks of an encoded sound are not those of the blocks.
-    """
+    """Encodes blocks (channels, samples) as `mux_sound` does and decodes them, since encoding changes the peaks."""
     encoder = CONTAINERS[Path(output).suffix.lower()][1]
     lead_samples = _lead_samples(probe_video(video), sample_rate_hz)
-    frames = as_frames(_late(blocks, lead_samples), sample_rate_hz)
+    frames = as_frames(_delay(blocks, lead_samples), sample_rate_hz)
     first = next(frames, None)
     if first is None:
         return
@@ -106,7 +103,7 @@ def coded(
         for packet in sound.encode(frame):
             for heard in decoder.decode(packet):
                 if num_unheard is None:
-                    delay = 0 if encoder == "libopus" else -known(packet.pts)  # Opus's decoder leaves it out by itself
+                    delay = 0 if encoder == "libopus" else -known(packet.pts)  # the Opus decoder removes its own
                     num_unheard = round(lead_samples * heard.sample_rate / sample_rate_hz) + delay
                 yield heard.to_ndarray()[:, num_unheard:]
                 num_unheard = max(0, num_unheard - heard.samples)
@@ -132,13 +129,10 @@ def _write(
     first = next(blocks, None)
     if first is None:
         raise ValueError(f"The sound for {info.path} has no block, expected at least one.")
-    blocks = _late(chain([first], blocks), _lead_samples(info, sample_rate_hz))
-    tick_s = known(picture.time_base)
-    shift_ticks = 0 if info.is_timed_from_zero else round(info.start_s / tick_s)
-    usual_ticks = round(1 / (info.frames_per_second * tick_s))
+    blocks = _delay(chain([first], blocks), _lead_samples(info, sample_rate_hz))
     muxer, encoder = CONTAINERS[path.suffix.lower()]
-    # Edit lists in the picture's own time base keep its times exact.
-    options = {"movie_timescale": str(tick_s.denominator)}
+    tick_s = known(picture.time_base)
+    options = {"movie_timescale": str(tick_s.denominator)}  # keeps the times of edit lists exact
     with av.open(path, "w", format=muxer, container_options=options) as written:
         written.metadata.update(container.metadata | metadata)
         picture_copy = written.add_stream_from_template(picture, opaque=True)
@@ -149,8 +143,8 @@ def _write(
         sound = written.add_stream(encoder)
         _configure(sound.codec_context, sample_rate_hz, "mono" if len(first) == 1 else "stereo", bit_rate)
         written.start_encoding()
-        copied = _copied(container, picture, picture_copy, shift_ticks, usual_ticks)
-        for packet in heapq.merge(copied, _encoded(sound, blocks, sample_rate_hz), key=_order):
+        copied = _copy_packets(container, picture, picture_copy, info)
+        for packet in heapq.merge(copied, _encode(sound, blocks, sample_rate_hz), key=_decoding_time):
             written.mux(packet)
     with av.open(path) as container:
         kept = {key.lower() for key in container.metadata}
@@ -158,29 +152,27 @@ def _write(
         raise ValueError(f"A {path.suffix} file cannot keep the tags {lost}; use common ones such as comment.")
 
 
-def _copied(
-    container: av.container.InputContainer,
-    picture: av.VideoStream,
-    copy: av.VideoStream,
-    shift_ticks: int,
-    usual_ticks: int,
+def _copy_packets(
+    container: av.container.InputContainer, picture: av.VideoStream, copy: av.VideoStream, info: VideoInfo
 ) -> Iterator[av.Packet]:
-    for packet in packets(container, picture):
+    tick_s = known(picture.time_base)
+    shift_ticks = 0 if info.is_timed_from_zero else round(info.start_s / tick_s)
+    usual_ticks = round(1 / (info.frames_per_second * tick_s))
+    for packet in read_packets(container, picture):
         if packet.size and packet_time(packet) is not None and not is_after_the_end(packet):
             packet.stream = copy
             packet.pts = None if packet.pts is None else packet.pts - shift_ticks
             packet.dts = None if packet.dts is None else packet.dts - shift_ticks
-            packet.duration = packet.duration or usual_ticks  # else the last frame would vanish at once
+            packet.duration = packet.duration or usual_ticks  # or else the last frame is not seen
             yield packet
 
 
 def _lead_samples(info: VideoInfo, sample_rate_hz: int) -> int:
-    """Silence before a late first frame: an edit list can name a late start or the encoder's delay, not both."""
+    """Silence before a late first frame: edit lists hold the late start or the encoder's delay, not both."""
     return max(0, round(info.start_s * sample_rate_hz)) if info.is_timed_from_zero else 0
 
 
-def _late(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-    """The blocks after so much silence."""
+def _delay(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
     for block in blocks:
         for start in range(0, num_samples, MAX_SILENCE_SAMPLES):
             yield np.zeros((len(block), min(MAX_SILENCE_SAMPLES, num_samples - start)), np.float32)
@@ -188,14 +180,14 @@ def _late(blocks: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray
         yield block
 
 
-def _encoded(sound: av.AudioStream, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Iterator[av.Packet]:
-    for frame in as_frames(_trimmed(blocks, sound.codec_context.frame_size, sample_rate_hz), sample_rate_hz):
+def _encode(sound: av.AudioStream, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Iterator[av.Packet]:
+    for frame in as_frames(_trim(blocks, sound.codec_context.frame_size, sample_rate_hz), sample_rate_hz):
         yield from sound.encode(frame)
     yield from sound.encode(None)
 
 
-def _trimmed(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """The blocks, without the last few samples if these would make a frame of nearly nothing but padding."""
+def _trim(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Checks the blocks and leaves out the last few samples if they would make a frame that is nearly all padding."""
     num_samples, num_channels = 0, None
     for block, following in with_following(blocks):
         num_channels = num_channels or len(block)
@@ -209,5 +201,5 @@ def _trimmed(blocks: Iterable[np.ndarray], frame_samples: int, sample_rate_hz: i
             yield block
 
 
-def _order(packet: av.Packet) -> Fraction:
+def _decoding_time(packet: av.Packet) -> Fraction:
     return known(packet_time(packet)) if packet.dts is None else packet.dts * packet.time_base

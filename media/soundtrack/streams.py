@@ -1,4 +1,4 @@
-"""Sounds of any length, in blocks (channels, samples) of float32: read, resampled, filtered and written."""
+"""Reading and writing of sounds of any length, in float32 blocks (channels, samples)."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from media.files import atomic_path
 from media.known import known
 from media.sound.frames import UnreadableSound, as_frames, decode_frames, downmix, filter_frames, layout_of
 from media.sound.sound_files import check_finite, check_waveform
-from media.video.video_files import packets
+from media.video.packets import read_packets
 
 
 def write_sound(
@@ -24,17 +24,17 @@ def write_sound(
     bits: Literal[16, 24] = 16,
     comment: str | None = None,
 ) -> None:
-    """Writes a sound of any length as WAV or FLAC; the file appears complete or not at all.
+    """Writes a sound of any length as WAV or FLAC; the file is complete or absent.
 
     Args:
-        path: the file to write or to replace, .wav or .flac.
-        blocks: each float32 (channels, samples) in [-1, 1].
-        sample_rate_hz: of the blocks.
-        bits: of each stored sample.
-        comment: a text to keep in the file.
+        path: file to write or to replace, .wav or .flac.
+        blocks: float32 (channels, samples) in [-1, 1], at least one.
+        sample_rate_hz: rate of the blocks.
+        bits: bits of each stored sample.
+        comment: text to keep in the file, such as the seed.
 
     Raises:
-        ValueError: if the suffix is another one, or `check_block` refuses a block, or there is none.
+        ValueError: if the suffix is another one, there is no block, or `check_block` refuses one.
         OSError: if the file cannot be written, as when the disk is full.
     """
     path, blocks = Path(path), iter(blocks)
@@ -58,27 +58,24 @@ def write_sound(
 
 
 def write_stem(stem: Path, output: Path, comment: str | None = None) -> None:
-    """Keeps a generated sound for further work: the same samples in 24 bits, without any mixing.
-
-    A stem that leaves [-1, 1] is divided by its peak.
+    """Keeps a generated sound, unmixed, for further work: in 24 bits, divided by its peak if that is above 1.
 
     Args:
-        stem: a mono WAV file of float32 samples.
-        output: the .wav or .flac file to write or to replace.
-        comment: a text to keep in the file, such as the seed.
+        stem: mono WAV file of float32 samples.
+        output, comment: see `write_sound`.
 
     Raises:
         UnreadableSound: if the stem is damaged.
-        OSError, ValueError: as `write_sound` does.
+        OSError, ValueError: see `write_sound`.
     """
     rate_hz = soundfile.info(stem).samplerate
-    peak = max((float(np.abs(block).max()) for block in sound_blocks(stem, rate_hz)), default=0.0)
-    scaled = (block / np.float32(max(1.0, peak)) for block in sound_blocks(stem, rate_hz))
+    peak = max((float(np.abs(block).max()) for block in read_blocks(stem, rate_hz)), default=0.0)
+    scaled = (block / np.float32(max(1.0, peak)) for block in read_blocks(stem, rate_hz))
     write_sound(output, scaled, rate_hz, bits=24, comment=comment)
 
 
-def sound_blocks(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """A sound file of any length at another sample rate, in mono float32 blocks (1, samples) of a second.
+def read_blocks(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Reads a sound file of any length at another sample rate, in mono float32 blocks (1, samples) of a second.
 
     Raises:
         UnreadableSound: if the file is damaged or holds a non-finite sample.
@@ -94,38 +91,38 @@ def sound_blocks(path: Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
         raise UnreadableSound(f"{path} is not a readable sound: {error}") from error
 
 
-def track_channels(video: Path) -> int:
-    """The number of channels, 1 or 2, that `track_blocks` gives of a video's own sound; 0 if it has no sound track.
+def count_track_channels(video: Path) -> int:
+    """Counts the channels, 1 or 2, that `read_track` yields; 0 if the video has no sound track.
 
     Raises:
         UnreadableSound: if FFmpeg cannot open the file, or does not know the track's codec.
     """
-    with _opened_track(video) as (_, track):
+    with _open_track(video) as (_, track):
         return 0 if track is None else min(2, max(1, layout_of(track).nb_channels))
 
 
-def track_blocks(video: Path, start_s: float, sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """A video's own sound from the first frame's time on, in blocks of a second; the default track, or else the first.
+def read_track(video: Path, start_s: float, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Reads a video's own sound from its first frame, in blocks of a second: the default track, or else the first.
 
-    The track's times are respected: if it starts late or pauses there is silence, and sound before the first frame is
-    left out. Mono stays mono, and more than two channels are mixed down to stereo (see `downmix`). A last packet that
-    the file's end cuts short is left out.
+    Gaps and a late start become silence; sound before the first frame and an incomplete last packet are left out. Mono
+    stays mono, and more than two channels are mixed down to stereo (see `downmix`).
 
     Args:
-        start_s: the file's own time of the first frame, as `VideoInfo` has it.
-        sample_rate_hz: to resample to.
+        video: path of the video.
+        start_s: time of the first frame on the file's own clock, see `VideoInfo`.
+        sample_rate_hz: rate to resample to.
 
     Raises:
         UnreadableSound: if the track cannot be decoded, or changes its rate or channels midway.
     """
-    with _opened_track(video) as (container, track):
+    with _open_track(video) as (container, track):
         if track is None:
             return
-        # Times jitter by some milliseconds in many files; only a larger gap is one.
-        steady = {"sample_rate": sample_rate_hz, "async": 1, "first_pts": 0, "min_hard_comp": 0.02}
+        # In many files times jitter by some milliseconds; only a larger gap is filled.
+        on_time = {"sample_rate": sample_rate_hz, "async": 1, "first_pts": 0, "min_hard_comp": 0.02}
         for frame in filter_frames(
-            _placed_frames(container, track, start_s),
-            ("aresample", steady),
+            _decode_track(container, track, start_s),
+            ("aresample", on_time),
             downmix(layout_of(track)),
             ("aformat", {"sample_fmts": "fltp"}),
             ("asetnsamples", {"n": sample_rate_hz, "p": 0}),
@@ -136,7 +133,7 @@ def track_blocks(video: Path, start_s: float, sample_rate_hz: int) -> Iterator[n
 def pad_to(
     blocks: Iterator[np.ndarray], num_samples: int, block_samples: int, num_channels: int
 ) -> Iterator[np.ndarray]:
-    """Blocks of `block_samples`, save the last, cut or padded with silence to `num_samples` in all."""
+    """Cuts blocks, or pads them with silence, to `num_samples` in all; `block_samples` in each but the last."""
     for start in range(0, num_samples, block_samples):
         length = min(block_samples, num_samples - start)
         block = next(blocks, np.zeros((num_channels, 0), np.float32))[:, :length]
@@ -144,7 +141,7 @@ def pad_to(
 
 
 def check_block(block: np.ndarray, num_channels: int) -> None:
-    """As `check_waveform`, for a block (channels, samples) of a longer sound, which may be empty.
+    """Checks a block (channels, samples) of a longer sound, which may be empty, as `check_waveform` does.
 
     Raises:
         ValueError: if the number of channels is another one, or a sample is not finite or leaves [-1, 1].
@@ -156,7 +153,7 @@ def check_block(block: np.ndarray, num_channels: int) -> None:
 
 
 @contextmanager
-def _opened_track(video: Path) -> Iterator[tuple[av.container.InputContainer, av.AudioStream | None]]:
+def _open_track(video: Path) -> Iterator[tuple[av.container.InputContainer, av.AudioStream | None]]:
     try:
         with av.open(video, metadata_errors="replace") as container:
             tracks = container.streams.audio
@@ -168,11 +165,13 @@ def _opened_track(video: Path) -> Iterator[tuple[av.container.InputContainer, av
         ) from error
 
 
-def _placed_frames(
+def _decode_track(
     container: av.container.InputContainer, track: av.AudioStream, start_s: float
 ) -> Iterator[av.AudioFrame]:
-    """Decoded frames with times from the first picture on."""
-    whole = (packet for packet in packets(container, track) if not packet.is_corrupt)  # the file ends within the others
+    """Decodes frames, in times from the first picture."""
+    whole = (
+        packet for packet in read_packets(container, track) if not packet.is_corrupt
+    )  # the file ends within the others
     for frame in decode_frames(track, chain(whole, [None])):
         if frame.pts is not None:
             frame.pts -= round(start_s / known(frame.time_base))

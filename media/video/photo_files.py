@@ -1,4 +1,4 @@
-"""Photos as arrays; a file is a photo by its content, whatever its name says."""
+"""Photos as arrays, recognised by their content, not by their names."""
 
 import re
 import warnings
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-with suppress(ImportError):  # the photos of many phones; Pillow alone reads AVIF, but no HEIC
+with suppress(ImportError):  # for photos of many phones; Pillow alone reads AVIF, but no HEIC
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
@@ -27,19 +27,19 @@ class UnreadablePhoto(ValueError):
 
 
 def is_photo(path: Path) -> bool:
-    """Whether a file holds a picture that stands still, by its first bytes; whether it is whole is seen later."""
+    """Whether a file is a photo, by its first bytes; it may still be damaged."""
     return _match_head(path) is not None
 
 
 def count_pictures(path: Path) -> int:
-    """The number of pictures, or pages, of which `read_photo` reads the first; a JPEG's preview does not count."""
+    """Counts the pictures, or pages, of which `read_photo` reads the first; a JPEG's preview does not count."""
     with suppress(Exception), Image.open(path) as image:
         return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     return 1
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """A photo as the camera's owner sees it: upright, in RGB, transparent parts on white; of an animation its start.
+    """Reads a photo upright, in RGB, with white behind transparent parts; of an animation the first picture.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -53,10 +53,10 @@ def read_photo(path: Path) -> np.ndarray:
         raise FileNotFoundError(f"{path} is not a file; expected a photo.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd tags, and reads them well
+            warnings.simplefilter("ignore")  # about large pictures and odd tags, which Pillow reads well
             with Image.open(path) as image:
                 return np.array(_rgb_image(ImageOps.exif_transpose(image)))
-    except Exception as error:  # on a damaged file Pillow raises nearly anything: OSError, SyntaxError, struct.error …
+    except Exception as error:  # Pillow may raise anything on a damaged file: OSError, SyntaxError, struct.error …
         match = _match_head(path) if isinstance(error, UnidentifiedImageError) else None
         reason = "to read HEIC, run: pip install pillow-heif" if match and match["heic"] else error
         raise UnreadablePhoto(f"{path} is not a readable photo: {reason}") from error

@@ -2,19 +2,19 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """When a scene starts and ends.
+    """Conditions for the start and the end of a scene.
 
     Args:
-        threshold: mean probability that a class must reach to be known.
-        smoothing_s: probabilities are averaged over a window of this length around each frame, never over a cut.
-        min_scene_s: a shorter stretch joins the one before it, or the one after it if there is none, but not over a
-            cut.
+        threshold: mean probability from which a class is known.
+        smoothing_s: length of the window around each frame over which probabilities are averaged, never over a cut.
+        min_scene_s: length below which a stretch joins the previous one, or else the next one, never over a cut.
     """
 
     threshold: float = 0.6
@@ -27,10 +27,10 @@ class Scene:
     """A stretch of a video.
 
     Attributes:
-        start_s, end_s: in seconds from the first frame.
-        label: number of the class that is seen, or None if none is.
-        confidence: mean probability of the class, or of the likeliest one if `label` is None.
-        likeliest: the class with the highest mean probability, whether it passes the threshold or not.
+        start_s, end_s: seconds from the first frame.
+        label: number of the class, or None if it is unknown.
+        confidence: mean probability of the class, or of the likeliest one if it is unknown.
+        likeliest: number of the class with the highest mean probability.
     """
 
     start_s: float
@@ -51,13 +51,13 @@ def find_scenes(
     """Smooths the classes over time and divides the video at each change of class, and at every cut.
 
     Args:
-        times_s: (frames,) at even steps, from 0.
-        probabilities: (frames, classes).
-        duration_s: end of the last scene, in seconds.
-        settings: when a scene starts and ends.
-        cuts_s: times at which another picture starts, ascending. A cut is left out if no frame was sampled between it
+        times_s: (frames,) times in even steps from 0.
+        probabilities: (frames, classes) in [0, 1].
+        duration_s: end of the last scene.
+        settings: conditions for the start and the end of a scene.
+        cuts_s: times at which another picture starts, ascending. A cut is left out if no frame is sampled between it
             and the next one.
-        allowed: numbers of the classes that may be heard; None for all. Any other class counts as unknown.
+        allowed: numbers of the classes that may be heard, or None for all; any other class is unknown.
 
     Returns:
         Scenes that cover the video without a gap. Neighbours have different labels or a cut between them.
@@ -65,32 +65,27 @@ def find_scenes(
     assert len(times_s) == len(probabilities) > 0, "at least one frame"
     step_s = times_s[1] - times_s[0] if len(times_s) > 1 else duration_s
     reach = round(settings.smoothing_s / max(step_s, 1e-6) / 2)
-    is_allowed = np.isin(
-        np.arange(probabilities.shape[1]), list(range(probabilities.shape[1]) if allowed is None else allowed)
-    )
+    classes = range(probabilities.shape[1])
+    is_allowed = np.isin(classes, list(classes if allowed is None else allowed))
     inner_cuts_s = [cut_s for cut_s in cuts_s if 0 < cut_s < duration_s]
     first_frames = np.searchsorted(times_s, inner_cuts_s).tolist()
-    shots = [(0, 0.0), *zip(first_frames, inner_cuts_s, strict=True)]
-    shots = [
-        shot for shot, (following, _) in zip(shots, [*shots[1:], (len(times_s), 0)], strict=True) if shot[0] < following
-    ]
-    ends = [*shots[1:], (len(times_s), duration_s)]
+    shots = {0: 0.0, **dict(zip(first_frames, inner_cuts_s, strict=True)), len(times_s): duration_s}
     scenes: list[Scene] = []
-    for (first, start_s), (after, end_s) in zip(shots, ends, strict=True):
+    for (first, start_s), (after, end_s) in pairwise(shots.items()):
         seen = probabilities[first:after]
         smooth = np.stack([seen[max(0, i - reach) : i + reach + 1].mean(axis=0) for i in range(len(seen))])
         is_known = (smooth.max(axis=1) >= settings.threshold) & is_allowed[smooth.argmax(axis=1)]
         labels = np.where(is_known, smooth.argmax(axis=1), -1).tolist()
         borders_s = [start_s, *times_s[first + 1 : after].tolist(), end_s]
         scenes += [
-            _scene(label, seen[begin:end], borders_s[begin], borders_s[end])
-            for label, begin, end in _runs(labels, borders_s, settings.min_scene_s)
+            _describe(label, seen[start:end], borders_s[start], borders_s[end])
+            for label, start, end in _find_runs(labels, borders_s, settings.min_scene_s)
         ]
     return scenes
 
 
-def _runs(labels: list[int], borders_s: list[float], min_scene_s: float) -> list[tuple[int, int, int]]:
-    """Label, first frame and the frame after the last of each stretch that is long enough."""
+def _find_runs(labels: list[int], borders_s: list[float], min_scene_s: float) -> list[tuple[int, int, int]]:
+    """Finds label, first frame and the frame after the last of each stretch that is long enough."""
     runs: list[tuple[int, int, int]] = []
 
     def is_short(run: tuple[int, int, int]) -> bool:
@@ -111,13 +106,8 @@ def _runs(labels: list[int], borders_s: list[float], min_scene_s: float) -> list
     return runs
 
 
-def _scene(label: int, probabilities: np.ndarray, start_s: float, end_s: float) -> Scene:
+def _describe(label: int, probabilities: np.ndarray, start_s: float, end_s: float) -> Scene:
     mean = probabilities.mean(axis=0)
     likeliest = int(mean.argmax())
-    return Scene(
-        start_s=start_s,
-        end_s=end_s,
-        label=None if label < 0 else label,
-        confidence=float(mean[likeliest if label < 0 else label]),
-        likeliest=likeliest,
-    )
+    confidence = float(mean[likeliest if label < 0 else label])
+    return Scene(start_s, end_s, None if label < 0 else label, confidence, likeliest)

@@ -1,4 +1,4 @@
-"""Frames of a restless camera in changing light, laid on the picture of the last seconds."""
+"""Stabilisation: frames of a moving camera in changing light, aligned with the picture of the last seconds."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ _UNMOVED = np.zeros(6)
 
 @dataclass(frozen=True)
 class StabilisationSettings:
-    """How frames are laid on the picture of the last seconds.
+    """How frames are aligned with the picture of the last seconds.
 
-    A stiffness is the resistance of the fit to one unknown. Shaking shifts the picture; zooming and turning, which
-    stretch it, are slow.
+    A stiffness regularises one unknown of the fit: shifts are fast when a camera shakes, while zoom and rotation, which
+    stretch the picture, are slow.
 
     Raises:
         ValueError: if a value is not positive.
     """
 
-    num_kept: int = 11  # frames that make the picture
-    num_first: int = 2  # times that the first frame counts, or else the second would weigh as much
-    keep_s: float = 0.24  # between two of these frames
-    max_drift: float = 0.08  # of the width; a camera that has moved so far starts from there
-    num_steps: int = 2  # of the fit
-    tolerated_shift: float = 2.0  # pixels by which what belongs to the picture may be off before the fit
+    num_kept: int = 11  # frames of which the picture is the median
+    num_first: int = 2  # weight of the first frame, so that it outweighs the second
+    keep_s: float = 0.24  # time between two of these frames
+    max_drift: float = 0.08  # share of the width; a camera that moves further starts again from there
+    num_steps: int = 2  # steps of the fit
+    tolerated_shift: float = 2.0  # pixels by which a part of the picture may be displaced before the fit
     shift_stiffness: float = 10.0
     stretch_stiffness: float = 20_000.0
-    gain_stiffness: float = 10.0  # of the light
-    offset_stiffness: float = 0.01  # of the light
+    gain_stiffness: float = 10.0  # for the light's gain
+    offset_stiffness: float = 0.01  # for the light's offset
 
     def __post_init__(self) -> None:
         check_positive(self)
@@ -40,17 +40,18 @@ class StabilisationSettings:
 
 @dataclass(frozen=True)
 class StabilisedFrame:
-    """A frame laid on a view.
+    """A frame aligned with a view.
 
     Attributes:
-        picture: float32 (height, width), the frame as it would be had neither camera nor light changed, and the view
-            itself beyond the frame's borders.
-        grey: the frame as it came.
-        motion: (6,) of the camera since the view started: rows a + b x + c y, columns likewise, x and y in [-1, 1].
-        likeness: up to 1, to the view or to the frame before, whichever it is more like; about 0 for another picture.
+        picture: float32 (height, width), the frame without changes of camera and light; the view itself beyond the
+            frame's borders.
+        grey: the original frame.
+        motion: (6,) affine motion of the camera since the view started: a + b x + c y for rows, then for columns, with
+            x and y in [-1, 1].
+        likeness: correlation, up to 1, with the view or the previous frame, whichever is higher.
         brightening: mean change of the light since the view started, in grey levels.
-        noise: standard deviation in grey levels of the part that the view leaves unexplained.
-        structure, spectrum: the next frame is compared with these.
+        noise: standard deviation of the unexplained part, in grey levels.
+        structure, spectrum: details of the frame and their spectrum, for the comparison with the next one.
     """
 
     picture: np.ndarray
@@ -66,8 +67,8 @@ class StabilisedFrame:
 class StabilisedView:
     """The lasting picture of a scene: the median of frames of the last 2.6 s, each stabilised.
 
-    How: a shift found by phase correlation starts a robust least-squares fit of the camera's affine motion and of the
-    light's gain and offset. Pixels that move by themselves weigh little in it.
+    How: phase correlation finds a shift, from which a robust least-squares fit of the camera's affine motion and of the
+    light's gain and offset starts. Pixels that move by themselves have little weight.
 
     Source: Kuglin and Hines, "The phase correlation image alignment method" (1975); Baker and Matthews,
     "Lucas-Kanade 20 years on: a unifying framework" (2004), https://doi.org/10.1023/B:VISI.0000011205.11775.fd.
@@ -75,7 +76,7 @@ class StabilisedView:
     Args:
         grey: float32 (height, width), the first frame; all others have its size.
         time_s: time of that frame.
-        settings: numbers of the method.
+        settings: settings of the method.
 
     Attributes:
         rest: float32 (height, width), the picture.
@@ -85,10 +86,7 @@ class StabilisedView:
     """
 
     def __init__(
-        self,
-        grey: np.ndarray,
-        time_s: float,
-        settings: StabilisationSettings = StabilisationSettings(),
+        self, grey: np.ndarray, time_s: float, settings: StabilisationSettings = StabilisationSettings()
     ) -> None:
         self._settings = settings
         stretching = [settings.shift_stiffness, settings.stretch_stiffness, settings.stretch_stiffness]
@@ -109,11 +107,11 @@ class StabilisedView:
         self._update_rest()
 
     def stabilise(self, grey: np.ndarray) -> StabilisedFrame:
-        """Lays a frame on the view, which stays as it is."""
+        """Aligns a frame with the view, which stays as it is."""
         spectrum = rfft2(_structure(grey) * self._window)
-        motion, unexplained = self._start(grey, spectrum), np.zeros(0)
+        motion, unexplained = self._guess_motion(grey, spectrum), np.zeros(0)
         for step in range(self._settings.num_steps):
-            seen, inside = self._moved(grey, motion), self._inside(motion)
+            seen, inside = self._move(grey, motion), self._is_inside(motion)
             difference = (seen - self.rest).ravel()
             error = unexplained if step else difference - np.median(difference[::4])
             scale = 3 * (np.median(np.abs(error[::4])) + 0.3) + self._settings.tolerated_shift * self.slope.ravel()
@@ -137,27 +135,24 @@ class StabilisedView:
         )
 
     def accept(self, frame: StabilisedFrame, time_s: float) -> None:
-        """Makes a frame part of the view; one that shows another picture is best left out."""
+        """Makes a frame part of the view, unless it shows another picture."""
         self.noise += (0.1 if self.noise else 1) * (frame.noise - self.noise)
         self._motion, self._structure, self._spectrum = frame.motion, frame.structure, frame.spectrum
         self.last, self.last_but_one, self._grey = frame.picture, self.last, frame.grey
         self.stay(time_s)
 
     def stay(self, time_s: float) -> None:
-        """Lets the last frame be seen until this time."""
+        """Extends the last frame to this time."""
         if time_s - self._kept_s < self._settings.keep_s - 1e-6:
             return
         self._kept.append(self.last)
         self._kept_s = time_s
         if np.abs(self._motion).max() > self._settings.max_drift * self._grey.shape[1]:
-            self._move_here()
+            back = self._invert(self._motion)
+            self._kept = deque([self._move(picture, back) for picture in self._kept], maxlen=self._kept.maxlen)
+            self.last, self.last_but_one = self._move(self.last, back), self._move(self.last_but_one, back)
+            self._motion, self._structure = _UNMOVED, _structure(self._grey)
         self._update_rest()
-
-    def _move_here(self) -> None:
-        back = self._inverse(self._motion)
-        self._kept = deque([self._moved(picture, back) for picture in self._kept], maxlen=self._kept.maxlen)
-        self.last, self.last_but_one = self._moved(self.last, back), self._moved(self.last_but_one, back)
-        self._motion, self._structure = _UNMOVED, _structure(self._grey)
 
     def _update_rest(self) -> None:
         self.rest = rest = np.median(self._kept, axis=0)
@@ -167,8 +162,8 @@ class StabilisedView:
         columns = [axis * along for axis in (down, right) for along in (1, self._x, self._y)]
         self._slopes = np.stack([*columns, rest - rest.mean(), np.ones_like(rest)], axis=-1).reshape(-1, 8)
 
-    def _start(self, grey: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
-        """The last frame's motion, or that with the shift since, whichever fits."""
+    def _guess_motion(self, grey: np.ndarray, spectrum: np.ndarray) -> np.ndarray:
+        """Returns the last frame's motion, with or without the shift since then, whichever fits better."""
         cross = spectrum * self._spectrum.conj()
         size = np.abs(cross)
         peaks = irfft2(cross / (size + 1e-3 * size.max() + 1e-9), s=grey.shape)
@@ -177,24 +172,24 @@ class StabilisedView:
         if np.abs(shift).max() <= 1:
             return self._motion
         shifted = self._motion + np.array([shift[0], 0, 0, shift[1], 0, 0])
-        return min(self._motion, shifted, key=lambda motion: _spread(self._moved(grey, motion) - self.rest))
+        return min(self._motion, shifted, key=lambda motion: _spread(self._move(grey, motion) - self.rest))
 
     def _matrix(self, motion: np.ndarray) -> np.ndarray:
         return np.eye(2) + motion[[[2, 1], [5, 4]]] / self._middle
 
-    def _inverse(self, motion: np.ndarray) -> np.ndarray:
+    def _invert(self, motion: np.ndarray) -> np.ndarray:
         inverse = np.linalg.inv(self._matrix(motion))
         down, right = -inverse @ motion[[0, 3]]
         (yy, yx), (xy, xx) = (inverse - np.eye(2)) * self._middle
         return np.array([down, yx, yy, right, xx, xy])
 
-    def _moved(self, picture: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    def _move(self, picture: np.ndarray, motion: np.ndarray) -> np.ndarray:
         matrix = self._matrix(motion)
         return affine_transform(
             picture, matrix, self._middle - matrix @ self._middle + motion[[0, 3]], order=1, mode="nearest"
         )
 
-    def _inside(self, motion: np.ndarray) -> np.ndarray:
+    def _is_inside(self, motion: np.ndarray) -> np.ndarray:
         motion = motion.astype(np.float32)
         edge_y, edge_x = self._middle + 1e-3
         rows = motion[0] + motion[1] * self._x + (motion[2] + self._middle[0].astype(np.float32)) * self._y
@@ -203,7 +198,7 @@ class StabilisedView:
 
 
 def local_slope(picture: np.ndarray) -> np.ndarray:
-    """Steepest change in grey levels a pixel, within one pixel of each."""
+    """Computes the steepest change, in grey levels per pixel, within one pixel of each."""
     return maximum_filter(np.hypot(*np.gradient(picture)), 3)
 
 
@@ -212,7 +207,7 @@ def _structure(picture: np.ndarray) -> np.ndarray:
 
 
 def _likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation, with a little noise in common, so that two empty pictures are alike."""
+    """Correlation, regularised so that two empty pictures are alike."""
     together, alone, other_alone = (float((a * b).mean()) + 4 for a, b in ((one, other), (one, one), (other, other)))
     return together / np.sqrt(alone * other_alone)
 

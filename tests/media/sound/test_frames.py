@@ -10,7 +10,7 @@ import pytest
 
 from media.sound.frames import UnreadableSound, decode_frames, downmix, filter_frames, layout_of
 from media.sound.sound_files import read_sound
-from media.soundtrack.streams import track_channels
+from media.soundtrack.streams import count_track_channels
 
 RATE_HZ = 16_000
 ROOT = Path(__file__).parents[3]
@@ -19,13 +19,13 @@ READ = """
 import json, sys
 import numpy as np
 from media.sound.sound_files import read_sound
-from media.soundtrack.streams import track_blocks, track_channels
+from media.soundtrack.streams import read_track, count_track_channels
 for path in sys.argv[1:]:
     for repetition in range(3):  # memory that was freed twice is seen late
         mono = read_sound(path, 16_000)
-        blocks = np.concatenate(list(track_blocks(path, 0.0, 16_000)), axis=1)
+        blocks = np.concatenate(list(read_track(path, 0.0, 16_000)), axis=1)
     sides = np.abs(blocks[:, 2_000:-2_000]).max(axis=1).tolist()
-    print(json.dumps([len(mono), float(np.abs(mono[2_000:-2_000]).max()), track_channels(path), sides]))
+    print(json.dumps([len(mono), float(np.abs(mono[2_000:-2_000]).max()), count_track_channels(path), sides]))
 """
 
 
@@ -112,7 +112,7 @@ def unknown_codec(folder: Path) -> Path:
 
 def test_a_codec_that_ffmpeg_does_not_know_is_named(tmp_path):
     path = unknown_codec(tmp_path)
-    for read in (lambda: read_sound(path, RATE_HZ), lambda: track_channels(path)):
+    for read in (lambda: read_sound(path, RATE_HZ), lambda: count_track_channels(path)):
         with pytest.raises(UnreadableSound, match=r"unknown\.mov has a sound in a codec that FFmpeg does not know"):
             read()
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from media.soundtrack.containers import output_suffix
+from media.soundtrack.containers import plan_output
 from media.soundtrack.mux import mux_sound
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
 from tests.helpers.containers import set_orientation
@@ -84,7 +84,7 @@ def test_the_picture_is_copied_and_the_sound_is_new(tmp_path, case, has_sound):
     old_sound = np.random.default_rng(0).uniform(-0.5, 0.5, 96_000).astype(np.float32)
     video = write_video(tmp_path / name, times_ms, encoder, sound=old_sound if has_sound else None, **options)
     before = video.read_bytes()
-    output = tmp_path / "new" / f"out{output_suffix(video)}"
+    output = tmp_path / "new" / f"out{plan_output(video)[0]}"
     waveform = chirp(probe_video(video).duration_s)
     mux_sound(video, waveform, RATE_HZ, output)
     assert video.read_bytes() == before
@@ -129,7 +129,7 @@ def test_the_rotation_is_kept(tmp_path, clockwise_deg):
 )
 def test_other_containers_get_a_fitting_one(tmp_path, name, encoder, suffix):
     video = write_video(tmp_path / name, even_times_ms(12), encoder, bf="0")
-    assert output_suffix(video) == suffix
+    assert plan_output(video) == (suffix, "")
     output = tmp_path / f"out{suffix}"
     mux_sound(video, chirp(0.48), RATE_HZ, output)
     assert_heard(output, chirp(0.48))
@@ -141,7 +141,7 @@ def test_other_containers_get_a_fitting_one(tmp_path, name, encoder, suffix):
 
 def test_a_suffix_that_does_not_tell_the_picture(tmp_path):
     video = write_video(tmp_path / "v.mkv", even_times_ms(5)).rename(tmp_path / "v.webm")  # browsers record such files
-    assert output_suffix(video) == ".mp4"
+    assert plan_output(video) == (".mp4", "")
     with pytest.raises(ValueError, match=r"use the suffix \.mp4"):
         mux_sound(video, chirp(0.2), RATE_HZ, tmp_path / "out.webm")
 
@@ -199,7 +199,7 @@ def test_what_is_no_video_is_refused(tmp_path):
     (tmp_path / "fake.mp4").write_bytes(b"no video")
     assert_refused(tmp_path, UnreadableVideo, "fake", tmp_path / "fake.mp4", chirp(0.2), RATE_HZ, output)
     with pytest.raises(UnreadableVideo, match="fake"):
-        output_suffix(tmp_path / "fake.mp4")
+        plan_output(tmp_path / "fake.mp4")
 
 
 def test_h264_in_avi_has_no_times_to_copy(tmp_path):
@@ -212,7 +212,7 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, video, monkeypatch):
         raise av.error.OSError(28, "No space left on device")
         yield
 
-    monkeypatch.setattr("media.soundtrack.mux._encoded", fail)
+    monkeypatch.setattr("media.soundtrack.mux._encode", fail)
     assert_refused(
         tmp_path,
         OSError,
@@ -228,7 +228,7 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, video, monkeypatch):
 def test_real_videos(tmp_path):
     for video in sorted((Path(os.environ["V2A_REAL_DATA"]) / "videos").iterdir()):
         before, info = hashlib.sha256(video.read_bytes()).hexdigest(), probe_video(video)
-        output, waveform = tmp_path / f"out{output_suffix(video)}", chirp(info.duration_s)
+        output, waveform = tmp_path / f"out{plan_output(video)[0]}", chirp(info.duration_s)
         mux_sound(video, waveform, RATE_HZ, output)
         assert hashlib.sha256(video.read_bytes()).hexdigest() == before
         assert picture_packets(output) == picture_packets(video)

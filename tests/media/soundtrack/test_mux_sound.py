@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from media.soundtrack.mux import coded, mux_sound
+from media.soundtrack.mux import encode_and_decode, mux_sound
 from media.video.video_files import probe_video
 from tests.media.soundtrack.test_mux import assert_refused, picture_packets
 from tests.media.soundtrack.test_original_sound import click_track, clicks_found_s, own_sound, write_film
@@ -69,7 +69,7 @@ def test_what_will_be_heard_is_known_before(tmp_path, name, rate_hz, picture_sta
     encoder = "libopus" if name == "v.webm" else "aac"
     video = write_film(tmp_path / name, [click_track()], picture_start_s=picture_start_s, encoder=encoder)
     output, sound = tmp_path / f"out{name[1:].replace('.ts', '.mp4')}", click_track(num_channels=2)
-    expected = np.concatenate(list(coded(video, [sound], rate_hz, output, 96_000)), axis=1)
+    expected = np.concatenate(list(encode_and_decode(video, [sound], rate_hz, output, 96_000)), axis=1)
     mux_sound(video, [sound], rate_hz, output, bit_rate=96_000)
     heard = own_sound(output, RATE_HZ if name == "v.webm" else rate_hz)
     length = min(heard.shape[1], expected.shape[1])

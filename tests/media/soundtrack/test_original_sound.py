@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from media.sound.sound_files import UnreadableSound
-from media.soundtrack.streams import track_blocks, track_channels
+from media.soundtrack.streams import count_track_channels, read_track
 from media.video.video_files import probe_video
 
 RATE_HZ = 48_000
@@ -60,7 +60,7 @@ def clicks_found_s(sound: np.ndarray, rate_hz: int) -> list[float]:
 
 
 def own_sound(path: Path, rate_hz: int = RATE_HZ) -> np.ndarray:
-    return np.concatenate(list(track_blocks(path, probe_video(path).start_s, rate_hz)), axis=1)
+    return np.concatenate(list(read_track(path, probe_video(path).start_s, rate_hz)), axis=1)
 
 
 FORMATS = [("v.mp4", "aac"), ("v.mov", "pcm_s16le"), ("v.mkv", "aac"), ("v.mkv", "flac"), ("v.webm", "libopus")]
@@ -96,7 +96,7 @@ def test_a_pause_between_packets_is_silence(tmp_path):
 def test_mono_stays_mono_and_stereo_stereo(tmp_path, num_channels, expected):
     path = write_film(tmp_path / "v.mp4", [click_track(num_channels=num_channels)])
     sound = own_sound(path)
-    assert track_channels(path) == len(sound) == expected
+    assert count_track_channels(path) == len(sound) == expected
     if num_channels == 2:
         assert np.abs(sound[1]).max() == pytest.approx(np.abs(sound[0]).max() / 2, rel=0.1)
 
@@ -118,8 +118,8 @@ def test_the_default_track_is_heard_or_else_the_first(tmp_path):
 
 def test_a_video_without_a_sound_track(tmp_path):
     path = write_film(tmp_path / "v.mp4", [])
-    assert track_channels(path) == 0
-    assert not list(track_blocks(path, 0, RATE_HZ))
+    assert count_track_channels(path) == 0
+    assert not list(read_track(path, 0, RATE_HZ))
 
 
 def damage_sound(path: Path) -> Path:
@@ -139,7 +139,7 @@ def test_a_damaged_track_is_an_error_and_no_silence(tmp_path):
         own_sound(path)
     (tmp_path / "text.mp4").write_bytes(b"no video")
     with pytest.raises(UnreadableSound, match=r"text\.mp4"):
-        track_channels(tmp_path / "text.mp4")
+        count_track_channels(tmp_path / "text.mp4")
 
 
 def test_a_truncated_video_gives_the_sound_that_is_there(tmp_path):
@@ -154,5 +154,5 @@ def test_a_truncated_video_gives_the_sound_that_is_there(tmp_path):
 @pytest.mark.skipif("V2A_REAL_DATA" not in os.environ, reason="needs a folder of real videos, V2A_REAL_DATA")
 def test_real_videos():
     for path in sorted((Path(os.environ["V2A_REAL_DATA"]) / "videos").iterdir()):
-        num_channels = track_channels(path)
+        num_channels = count_track_channels(path)
         assert num_channels == 0 or own_sound(path).shape[0] == num_channels

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from media.sound.sound_files import UnreadableSound
-from media.soundtrack.streams import pad_to, sound_blocks, write_sound, write_stem
+from media.soundtrack.streams import pad_to, read_blocks, write_sound, write_stem
 
 RATE_HZ = 16_000
 
@@ -92,7 +92,7 @@ def test_a_sound_file_in_blocks_of_a_second(tmp_path, rate_hz, num_channels):
     times_s = np.arange(round(2.5 * RATE_HZ)) / RATE_HZ
     tones = np.stack([np.sin(2 * np.pi * 440 * times_s), np.zeros_like(times_s)])[:num_channels] / 2
     soundfile.write(tmp_path / "a.wav", tones.T, RATE_HZ, subtype="FLOAT")
-    blocks = list(sound_blocks(tmp_path / "a.wav", rate_hz))
+    blocks = list(read_blocks(tmp_path / "a.wav", rate_hz))
     assert [block.shape for block in blocks[:2]] == [(1, rate_hz)] * 2
     sound = np.concatenate(blocks, axis=1)[0]
     assert len(sound) == pytest.approx(2.5 * rate_hz, abs=2)
@@ -105,7 +105,7 @@ def test_a_broken_sound_file_is_named(tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.array([0, np.nan]), RATE_HZ, subtype="FLOAT")
     for name in ("text.wav", "nan.wav", "missing.wav"):
         with pytest.raises(UnreadableSound, match=name):
-            list(sound_blocks(tmp_path / name, RATE_HZ))
+            list(read_blocks(tmp_path / name, RATE_HZ))
 
 
 @pytest.mark.parametrize("num_samples", [1, 10, 25, 30, 47])

@@ -194,7 +194,7 @@ def test_enormous_pictures_that_no_header_announces_are_not_decoded(tmp_path, mo
                 packet.stream = copy
                 both.mux(packet)
     assert [number for _, number in shown(tmp_path / "both.webm", 25)] == [0, 1, 2, 3, 4, 5, 10, 10, 10]
-    monkeypatch.setattr("media.video.video_files.MAX_PIXELS", 20_000)
+    monkeypatch.setattr("media.video.packets.MAX_PIXELS", 20_000)
     assert [number for _, number in shown(tmp_path / "both.webm", 25)] == [0, 1, 2, 3, 4, 5, 5, 5, 5]
 
 

@@ -108,7 +108,8 @@ def test_frames_are_read_one_by_one_and_only_shown_ones_are_converted(tmp_path, 
     reformat = av.VideoFrame.reformat
     path = write_video(tmp_path / "v.mp4", even_times_ms(12))
     frames = read_frames(path, 5)
-    monkeypatch.setattr("media.video.video_files.upright", lambda frame, *_: converted.append(frame) or reformat(frame))
+    turn = lambda frame, *_: converted.append(frame) or reformat(frame)  # noqa: E731
+    monkeypatch.setattr("media.video.video_files.turn_upright", turn)
     next(frames), next(frames)
     assert len(converted) == 2
     assert len(list(frames)) == 1
