@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from demo.sounds import _bark, _meow
+from demo.sounds import _synthesise_bark, _synthesise_meow
 from media.sound.events import EventPool, EventSettings, cut_event, find_events
 
 RATE_HZ = 16_000
@@ -25,7 +25,10 @@ def sound_with_events(label: str, contrast_db: float, slope: float = 0.0, seed: 
     rng = np.random.default_rng(seed)
     clean, onsets_s, start = np.zeros(seconds * RATE_HZ), [], 0.4 * RATE_HZ
     while start < len(clean) - 1.6 * RATE_HZ:
-        event = _bark(rng, rng.uniform(270, 480), 1.0, RATE_HZ) if label == "dog" else _meow(rng, 1.0, RATE_HZ)
+        if label == "dog":
+            event = _synthesise_bark(rng, rng.uniform(270, 480), 1.0, RATE_HZ)
+        else:
+            event = _synthesise_meow(rng, 1.0, RATE_HZ)
         event *= rng.uniform(0.6, 1) / loudest(event)
         clean[int(start) : int(start) + len(event)] += event
         envelope = np.sqrt(ndimage.uniform_filter1d(event**2, RATE_HZ // 100))
