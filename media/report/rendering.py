@@ -7,29 +7,23 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from media.files import atomic_path
-from media.report.pictures import HEIGHT, WIDTH, bars_path, sound_uri, spectrogram_uri
+from media.report.pictures import HEIGHT, WIDTH, sound_uri, spectrogram_uri, thin, x_of, y_of
 
 FOLDER = Path(__file__).parent
-DENSE = 80  # so many marks are drawn faintly, and firmly once the reader zooms in
-ZOOM_FROM_S = 60
-CLOSEST_S = 20  # of the video across the whole width
+DENSE = 80  # number of marks above which they are faint until the reader zooms in
+ZOOM_FROM_S = 60  # length of a video from which the reader can zoom
+CLOSEST_S = 20  # part of the video that fills the width at the strongest zoom
 
 
 def write_page(template: str, path: Path, **values: object) -> None:
-    """Writes a page, complete or not at all.
-
-    Args:
-        template: name of a file in `templates`.
-        path: file to be written.
-        values: names in the template and their values.
-    """
+    """Writes a page from a file in `templates` and the values of its names; the page is complete or absent."""
     page = ENVIRONMENT.get_template(template).render(values)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(page.encode("utf-8", errors="replace"))  # file names may hold what is no character
+        temporary.write_bytes(page.encode("utf-8", errors="replace"))  # file names may hold invalid characters
 
 
 def link_to(path: Path) -> str:
-    """Returns the address of a file beside the page, whatever characters its name has."""
+    """Returns the address of a file beside the page, with any characters in its name."""
     return "./" + quote(os.fsencode(path.as_posix()))
 
 
@@ -55,13 +49,16 @@ ENVIRONMENT.globals |= {
     "DENSE": DENSE,
     "ZOOM_FROM_S": ZOOM_FROM_S,
     "CLOSEST_S": CLOSEST_S,
+    "thin": thin,
+    "zip": zip,
 }
 ENVIRONMENT.filters |= {
-    "bars_path": bars_path,
     "clock": clock,
     "count": lambda number, thing: f"{number} {thing}" if number == 1 else f"{number} {thing}s",
     "link": link_to,
     "percent": lambda share, num_decimals=0: f"{share:.{num_decimals}%}",
     "sound_uri": sound_uri,
     "spectrogram_uri": spectrogram_uri,
+    "x": x_of,
+    "y": y_of,
 }

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media.report.pictures import bars_path, curve_path, frame_uri, spectrogram_uri, thin
+from media.report.pictures import frame_uri, spectrogram_uri, thin
 
 
 def opened(uri: str) -> Image.Image:
@@ -26,12 +26,6 @@ def test_thinning_keeps_peaks_at_their_times():
     assert levels.shape[1] <= 1500
     assert (levels[-1] == 255).sum() == 1
     assert levels[-1].argmax() / levels.shape[1] == pytest.approx(0.5, abs=0.01)
-
-
-def test_charts_have_time_to_the_right_and_high_values_at_the_top():
-    assert curve_path([1, 2], [0, 1], 4.0) == "M0 1000L2500 1000L5000 0L10000 0"
-    assert curve_path([1], [0.5], 4.0, is_filled=True) == "M0 1000L0 500L2500 500L10000 500L10000 1000Z"
-    assert bars_path([(1.0, 2.0), (3.0, 5.0)], 4.0) == "M2500 0H5000V1000H2500ZM7500 0H10000V1000H7500Z"
 
 
 def test_frames_keep_their_proportions():
