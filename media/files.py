@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Files that are complete or absent."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, of the same suffix, that becomes `path` at the end and is removed on an error."""
+    """Yields a temporary path beside `path`, with its suffix, which is renamed at the end, or removed on an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")

@@ -1,4 +1,4 @@
-"""Types that libraries leave open."""
+"""Types that a checker cannot infer."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
@@ -8,12 +8,12 @@ T = TypeVar("T")
 
 
 def known(value: T | None) -> T:
-    """The value itself, of which the code before has made sure that it is there."""
+    """Returns a value that cannot be None here."""
     assert value is not None
     return value
 
 
 def with_following(items: Iterable[T]) -> Iterator[tuple[T, T | None]]:
-    """Each item with the one after it; with the last comes None."""
+    """Yields each item with the next one, and the last one with None."""
     padded: Iterable[Any] = chain(items, [None])
     return pairwise(padded)

@@ -1,4 +1,4 @@
-"""Spectrograms, code grids and confusion matrices as pictures that people look at."""
+"""Drawings of spectrograms, code grids, films and confusion matrices."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from PIL import Image
+from PIL import Image, ImageOps
 
 from media.files import atomic_path
 
@@ -17,7 +17,7 @@ def draw_grids(rows: list[list[tuple[str, ArrayLike]]], value_range: tuple[float
     Args:
         rows: lists of (title, array); (bins, frames) is shown with low frequencies at the bottom, and
             (3, height, width) in [0, 1] in its colours.
-        value_range: values of the darkest and the brightest colour.
+        value_range: values with the darkest and the brightest colour.
 
     Returns:
         A picture (height, width, 3) uint8.
@@ -45,13 +45,13 @@ def draw_film(
     scenes: list[tuple[float, float, str]],
     sample_rate_hz: int,
 ) -> np.ndarray:
-    """Draws frames of a video, in their own proportions, over the spectrogram of its sound, on one axis of time.
+    """Draws frames of a video, in their own proportions, above the spectrogram of its sound, on one time axis.
 
     Args:
         frames: pictures (height, width, 3) uint8, evenly spaced over the video.
-        spectrogram: levels (bins, frames) in [-1, 1].
-        scenes: start and end in seconds and name of each scene.
-        sample_rate_hz: samples of the sound in a second; half of it is the highest frequency.
+        spectrogram: levels (bins, frames) in [-1, 1], with half the sample rate as the highest frequency.
+        scenes: start and end in seconds, and name, of each scene.
+        sample_rate_hz: sample rate of the sound.
 
     Returns:
         A picture (height, width, 3) uint8.
@@ -73,16 +73,11 @@ def draw_film(
     film.set_ylim(0, 1)
     sound.set_xlabel("seconds")
     sound.set_ylabel("kHz")
-    figure.draw_without_rendering()  # the layout is made, and is kept from here on
+    figure.draw_without_rendering()  # sets the layout, from which the size of a frame follows
     cell = film.get_window_extent()
-    cell_ratio = cell.width / len(frames) / cell.height
-    for index, frame in enumerate(frames):
-        ratio = frame.shape[1] / frame.shape[0] / cell_ratio
-        half_width, half_height = min(1, ratio) / 2, min(1, 1 / ratio) / 2
-        left, right = ((index + 0.5 + side * half_width) * end_s / len(frames) for side in (-1, 1))
-        film.imshow(frame, extent=(left, right, 0.5 - half_height, 0.5 + half_height), aspect="auto")
-    film.set_xlim(0, end_s)
-    film.set_ylim(0, 1)
+    size = round(cell.width / len(frames)), round(cell.height)
+    padded = [np.asarray(ImageOps.pad(Image.fromarray(frame), size)) for frame in frames]
+    film.imshow(np.hstack(padded), extent=(0, end_s, 0, 1), aspect="auto")
     return _render(figure)
 
 
@@ -104,7 +99,7 @@ def draw_confusion_matrix(matrix: ArrayLike, classes: list[str]) -> np.ndarray:
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Writes (height, width, 3) uint8, complete or not at all."""
+    """Writes a picture (height, width, 3) uint8; the file is complete or absent."""
     with atomic_path(path) as temporary:
         Image.fromarray(picture).save(temporary, format="PNG")
 

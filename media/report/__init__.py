@@ -1,4 +1,4 @@
-"""The report of one input: pictures, decisions and sounds in one HTML file that needs no network."""
+"""Reports of inputs and evaluations: HTML pages that need no network."""
 
 from media.report.contents import Report, ReportVariant
 from media.report.page import write_report

@@ -1,4 +1,4 @@
-"""The contents of an input's report."""
+"""The contents of the report of an input."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,15 @@ NUM_COLOURS = 8
 
 @dataclass(frozen=True)
 class ReportVariant:
-    """One of the sounds that were made for an input.
+    """One of the sounds for an input.
 
     Args:
-        seed: number that the sound was drawn from.
-        output: file that was written with the sound, relative to the report's folder.
-        sound: sound file to embed, as it is heard in the output; read while the report is written.
+        seed: seed of the sound.
+        output: file with the sound, relative to the report's folder.
+        sound: sound file to embed, as it is heard in the output.
         spectrogram: levels (bins, columns) in [-1, 1], from time 0 to the end.
         highest_hz: frequency of the spectrogram's last bin.
-        events: start and end in seconds of every event that was placed; none if the sound has no gaps.
+        events: start and end in seconds of each event; none if the sound has no gaps.
     """
 
     seed: int
@@ -33,7 +33,7 @@ class ReportVariant:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows. A section without content is left out.
+    """All contents of the page. A section without content is left out.
 
     Args:
         path: input file; its name is the title.
@@ -41,18 +41,16 @@ class Report:
         variants: sounds of the input, at least one.
         frames: (time in seconds, uint8 (height, width, 3)), evenly spaced over the video; for a photo the photo.
         duration_s: length of the sound.
-        is_photo: whether the input has no time of its own.
+        is_photo: whether the input is a photo.
         class_times_s: times (frames,) of the probabilities, in rising order.
         class_probabilities: probabilities (frames, classes) in [0, 1].
-        classes: names of the classes.
-        allowed: names of the classes that may sound.
-        threshold: probability that a class must reach to sound.
+        classes, allowed: names of all classes, and of those that may be heard.
+        threshold: probability from which a class is heard.
         scenes: start and end in seconds, and the class's name or `silence`.
-        activity: movement over time; None if it was not measured.
-        settings: name and value, in words.
+        activity: sudden changes over time; None if they were not measured.
+        settings, loudness: values in words by their names.
         checkpoints: path of the checkpoint and fingerprint of the weights, for each model.
-        loudness: loudness before and after, in words.
-        seconds_per_stage: duration of each step of the work.
+        seconds_per_stage: duration of each stage.
     """
 
     path: Path
@@ -74,7 +72,7 @@ class Report:
     seconds_per_stage: dict[str, float] = field(default_factory=dict)
 
     def colours(self) -> dict[str, str]:
-        """Chooses the classes to draw, those of the scenes and then the likeliest, and gives each a colour in CSS."""
+        """Chooses up to eight classes, first those of scenes, then the likeliest; returns their colours in CSS."""
         heard = {name for _, _, name in self.scenes}
         peaks = dict(zip(self.classes, np.max(self.class_probabilities, axis=0), strict=True))
         drawn = sorted(self.classes, key=lambda name: (name in heard, peaks[name]), reverse=True)[:NUM_COLOURS]

@@ -1,4 +1,4 @@
-"""The page on which the results of an evaluation are read, seen and heard."""
+"""The page with the figures and sounds of an evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,28 +10,16 @@ from media.report.rendering import write_page
 
 @dataclass(frozen=True)
 class ShownSound:
-    """A sound to be played.
-
-    Args:
-        name: caption of the player.
-        path: sound file, relative to the page.
-        spectrogram: levels (bins, frames) in [-1, 1].
-    """
+    """A sound with a player."""
 
     name: str
-    path: Path
-    spectrogram: np.ndarray
+    path: Path  # relative to the page
+    spectrogram: np.ndarray  # levels (bins, frames) in [-1, 1]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Sounds side by side, of one row of the table.
-
-    Args:
-        title: name of the row.
-        about: explanation of the row.
-        sounds: sounds from left to right.
-    """
+    """Sounds of one row of the table, side by side, with its title and an explanation."""
 
     title: str
     about: str
@@ -40,14 +28,14 @@ class Strip:
 
 @dataclass(frozen=True)
 class EvaluationPage:
-    """All that the page shows.
+    """All contents of the page.
 
     Args:
-        facts: settings that the results depend on, by name.
+        facts: settings on which the results depend, by name.
         header: headings of the table.
         blocks: blocks of lines of cells, each a value and its interval in words, which may be empty.
-        meanings: meanings of the headings, and of the names of the rows.
-        remarks: warnings to read before believing the figures.
+        meanings: meanings of the headings and of the rows' names.
+        remarks: warnings about the figures.
         models: figures of each model.
         sounds: strips of each class, one for each row.
     """
@@ -62,5 +50,5 @@ class EvaluationPage:
 
 
 def write_evaluation_page(page: EvaluationPage, path: Path) -> None:
-    """Writes the page, complete or not at all. It needs no network, but the sounds beside it."""
+    """Writes the page, which needs no network but the sounds beside it; it is complete or absent."""
     write_page("evaluation.html", path, page=page)

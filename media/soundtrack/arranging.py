@@ -1,5 +1,6 @@
-"""Events placed at the moments at which something was seen to happen."""
+"""Placement of sound events at the onsets seen in a scene."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,13 +11,13 @@ from media.sound.events import Event
 
 @dataclass(frozen=True)
 class ArrangingSettings:
-    """How events are placed: lengths in seconds, levels in dB."""
+    """Tuned numbers of the placement."""
 
-    min_gap_s: float = 0.12  # onsets closer than this are one
-    shortest_event_s: float = 0.12  # less is a click
+    min_gap_s: float = 0.12  # time below which two onsets are one
+    shortest_event_s: float = 0.12  # anything shorter is a click
     fade_in_s: float = 0.005
     fade_out_s: float = 0.03
-    weakest_db: float = -12.0  # under the strongest event
+    weakest_db: float = -12.0  # lowest level of an event, relative to the strongest one
 
 
 DEFAULTS = ArrangingSettings()
@@ -24,13 +25,13 @@ DEFAULTS = ArrangingSettings()
 
 @dataclass(frozen=True)
 class Placement:
-    """The place at which an event is heard, in samples from the start of its scene.
+    """The place of an event, in samples from the start of its scene.
 
     Attributes:
-        start_sample, end_sample: the end is not part of it.
-        onset_sample: where the event is suddenly loud: the seen onset.
-        event: its number.
-        level_db: at most 0.
+        start_sample, end_sample: samples from the first to before the last.
+        onset_sample: moment at which the event becomes loud, the seen onset.
+        event: number of the event.
+        level_db: level, at most 0.
     """
 
     start_sample: int
@@ -41,7 +42,7 @@ class Placement:
 
 
 def leave_time(onsets_s: np.ndarray, duration_s: float, settings: ArrangingSettings = DEFAULTS) -> np.ndarray:
-    """(onsets,) bool, which of them are in a scene of this length and leave time for an event in it."""
+    """Finds the onsets (onsets,) bool that are in a scene of this length and leave time for an event in it."""
     return (onsets_s >= 0) & (onsets_s < duration_s - settings.shortest_event_s)
 
 
@@ -54,23 +55,21 @@ def plan_events(
     seed: int,
     settings: ArrangingSettings = DEFAULTS,
 ) -> list[Placement]:
-    """Which event is heard at which onset of a scene, how loud and for how long.
+    """Chooses an event, its level and its length for each onset of a scene.
 
-    - Of onsets less than 0.12 s apart the strongest remains.
-    - Events are drawn at random, never the same twice in a row if there are two. Those that end before the next onset
-      are preferred.
-    - An event's amplitude is proportional to the strength of its onset, the strongest at 0 dB, none below -12 dB.
-    - An event swells from its start to its onset, so that the noise around it does not start all at once.
-    - An event that the next one interrupts has faded out when the next one starts to rise, so that its attack is heard.
-    - Nothing is heard before the scene's start or after its end; an onset in the last 0.12 s has no event.
+    - Of onsets less than 0.12 s apart the strongest remains; one in the last 0.12 s has no event.
+    - Events are drawn at random, never the same one twice in a row if there are two. Those that end before the next
+      onset are preferred.
+    - An event's amplitude is proportional to the strength of its onset, from -12 to 0 dB.
+    - An event fades in from its start to its onset, and fades out before the attack of one that interrupts it.
 
     Args:
-        events: to choose from, at least one if there are onsets.
-        onsets_s: (onsets,), from the scene's start, in any order; those that do not `leave_time` are left out.
-        strengths: (onsets,), not negative, in any unit.
-        duration_samples: of the scene.
-        sample_rate_hz: of the events.
-        seed: the same seed, the same plan.
+        events: events to choose from, at least one if there are onsets.
+        onsets_s: (onsets,) times from the scene's start, in any order; see `leave_time`.
+        strengths: (onsets,) strengths, not negative, in any unit.
+        duration_samples: length of the scene.
+        sample_rate_hz: sample rate of the events.
+        seed: seed of the random choice.
         settings: tuned numbers; the figures above are their defaults.
 
     Raises:
@@ -89,9 +88,8 @@ def plan_events(
     tails = np.array([len(event.waveform) - event.onset_sample for event in events])
     rng = np.random.default_rng(seed)
     placements: list[Placement] = []
-    for onset, limit, level_db in zip(
-        onsets.tolist(), [*onsets[1:].tolist(), duration_samples], levels_db, strict=True
-    ):
+    limits = [*onsets[1:].tolist(), duration_samples]
+    for onset, limit, level_db in zip(onsets.tolist(), limits, levels_db, strict=True):
         number = _draw(rng, tails, limit - onset, placements[-1].event if placements else None)
         start = max(onset - events[number].onset_sample, 0)
         if placements:
@@ -110,35 +108,27 @@ def arrange(
     sample_rate_hz: int,
     settings: ArrangingSettings = DEFAULTS,
 ) -> Iterator[np.ndarray]:
-    """The sound of a plan, second by second, in constant memory.
+    """Yields the sound of a plan, second by second, as (samples,) float32, `duration_samples` in all.
 
     Args:
-        events, duration_samples, sample_rate_hz, settings: as they were given to `plan_events`.
-        placements: as `plan_events` gives them.
-
-    Yields:
-        (samples,) float32, silent between the events; `duration_samples` in all.
+        events, duration_samples, sample_rate_hz, settings: arguments of `plan_events`.
+        placements: result of `plan_events`.
     """
-    first = 0
+    starts = [placement.start_sample for placement in placements]
+    ends = [placement.end_sample for placement in placements]
     for block_start in range(0, duration_samples, sample_rate_hz):
-        block = np.zeros(min(sample_rate_hz, duration_samples - block_start), np.float32)
-        block_end = block_start + len(block)
-        while first < len(placements) and placements[first].end_sample <= block_start:
-            first += 1
-        for number in range(first, len(placements)):
-            placement = placements[number]
-            if placement.start_sample >= block_end:
-                break
+        block_end = min(block_start + sample_rate_hz, duration_samples)
+        block = np.zeros(block_end - block_start, np.float32)
+        for placement in placements[bisect_right(ends, block_start) : bisect_left(starts, block_end)]:
             start, end = max(placement.start_sample, block_start), min(placement.end_sample, block_end)
             sound = _fade(events[placement.event], placement, sample_rate_hz, settings)
-            block[start - block_start : end - block_start] += sound[
-                start - placement.start_sample : end - placement.start_sample
-            ]
+            part = sound[start - placement.start_sample : end - placement.start_sample]
+            block[start - block_start : end - block_start] += part
         yield block
 
 
 def _merge(onsets: np.ndarray, strengths: np.ndarray, min_gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """In order of time, without those that are too close to a stronger one that remains."""
+    """Sorts onsets by time, without those too close to a stronger one that remains."""
     order = np.argsort(onsets, kind="stable")
     onsets, strengths = onsets[order], strengths[order]
     remains = np.ones(len(onsets), bool)
@@ -151,7 +141,7 @@ def _merge(onsets: np.ndarray, strengths: np.ndarray, min_gap: int) -> tuple[np.
 
 
 def _draw(rng: np.random.Generator, tails: np.ndarray, gap: int, last: int | None) -> int:
-    """One of the events that fit into the gap, or of the better-fitting half if fewer fit."""
+    """Draws one of the events that fit into the gap, or of the better-fitting half if fewer fit."""
     overhang = np.maximum(tails - gap, 0)
     others = [number for number in np.argsort(overhang, kind="stable").tolist() if number != last] or [last]
     num_fitting = int((overhang[others] == 0).sum())
@@ -159,13 +149,12 @@ def _draw(rng: np.random.Generator, tails: np.ndarray, gap: int, last: int | Non
 
 
 def _fade(event: Event, placement: Placement, sample_rate_hz: int, settings: ArrangingSettings) -> np.ndarray:
-    """The part of the event that is heard, at its level."""
-    start = event.onset_sample - (placement.onset_sample - placement.start_sample)
-    sound = event.waveform[start : start + placement.end_sample - placement.start_sample] * np.float32(
-        10 ** (placement.level_db / 20)
-    )
-    fade_in = max(placement.onset_sample - placement.start_sample, round(settings.fade_in_s * sample_rate_hz))
-    lead = min(fade_in, len(sound))
+    """Cuts out the part of the event that is heard, at its level."""
+    rise = placement.onset_sample - placement.start_sample
+    start = event.onset_sample - rise
+    gain = np.float32(10 ** (placement.level_db / 20))
+    sound = gain * event.waveform[start : start + placement.end_sample - placement.start_sample]
+    lead = min(max(rise, round(settings.fade_in_s * sample_rate_hz)), len(sound))
     sound[:lead] *= np.linspace(0, 1, lead, dtype=np.float32) ** 2
     fade_out = min(round(settings.fade_out_s * sample_rate_hz), len(sound))
     sound[len(sound) - fade_out :] *= np.linspace(1, 0, fade_out, dtype=np.float32)

@@ -47,7 +47,7 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
 def read_packets(
     container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream | None = None
 ) -> Iterator[av.Packet]:
-    """Reads the packets of one stream, or of all, up to the file's end or to where a damaged one breaks off."""
+    """Reads the packets of one stream, or of all, up to the end of the file or of its readable part."""
     may_start_again = av.format.Flags.ts_discont in av.format.Flags(container.format.flags)
     with suppress(av.FFmpegError, IndexError):  # PyAV's IndexError: a stream that turned up late
         packets = container.demux(*([stream] if stream and not may_start_again else []))
