@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from runtime.checkpoint import CHECKPOINT_KEY, check_description, check_equal, leave_out_frozen, restore_frozen
 from runtime.described import Described
-from runtime.private_api import count_steps_of_first_optimizer, num_batches_trained
+from runtime.private_api import count_steps_of_first_optimizer, log_by_steps, num_batches_trained
 
 HELD_OUT = ("val", "test")
 
@@ -96,6 +96,11 @@ class System(Described, LightningModule, ABC):
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
         sequence = np.random.SeedSequence((seed, num_batches_trained(self.trainer), self.global_rank))
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Lets the logs count steps, not batches."""
+        if not self.automatic_optimization:
+            log_by_steps(self.trainer)
 
     @abstractmethod
     def loss(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

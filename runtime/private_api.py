@@ -26,6 +26,14 @@ def count_steps_of_first_optimizer(trainer: Trainer) -> None:
     loop.on_run_start = on_run_start  # type: ignore[method-assign]  # for this one loop
 
 
+def log_by_steps(trainer: Trainer) -> None:
+    """Lets the logs of a system that optimises by hand count steps; to be called when a training batch ends.
+
+    Seen in Lightning 2.6.6, which counts batches: some of them may update the other networks only.
+    """
+    trainer.fit_loop.epoch_loop._batches_that_stepped = max(trainer.global_step - 1, 0)
+
+
 def is_accumulating(trainer: Trainer) -> bool:
     """Whether the gradients of the last batch wait for those of further batches: no moment to save or to stop.
 

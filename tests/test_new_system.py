@@ -96,6 +96,15 @@ def test_a_step_is_an_update_of_the_first_optimiser(project: Path, toy: str) -> 
     assert re.findall(r"step (\d/8): val/loss", printed) == 2 * ["4/8", "8/8"]
 
 
+def test_batches_without_a_step_of_the_generator_do_not_count(run, data_root: Path, tmp_path: Path) -> None:
+    folder = write_toys(tmp_path / "critic", data_root)
+    run(*fit_args("toy_gan", "--model.batches_a_step", "2", "--trainer.max_steps", "4"), folder=folder)
+    content = torch.load(folder / "checkpoints" / "toy_gan" / "last.ckpt", weights_only=True)
+    generator, discriminator = (next(iter(s["state"].values()))["step"] for s in content["optimizer_states"])
+    assert (content["global_step"], int(generator), int(discriminator)) == (4, 4, 8)
+    assert {int(step) for name, step in logged_figures(folder, "toy_gan") if name == "train/loss"} == {0, 1, 2, 3}
+
+
 def test_the_average_of_the_generator_is_kept_and_used(project: Path) -> None:
     weights = checkpoint(project, "toy_gan")["state_dict"]
     average, now = (weights[f"{name}.layers.0.weight"] for name in ("averaged", "generator"))

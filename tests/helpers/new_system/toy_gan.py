@@ -46,13 +46,18 @@ class ToyGAN(System):
     changeable = frozenset({"learning_rate"})
 
     def __init__(
-        self, generator: Generator, discriminator: Discriminator, learning_rate: float = 1e-3, decay: float = 0.9
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        learning_rate: float = 1e-3,
+        decay: float = 0.9,
+        batches_a_step: int = 1,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
         self.averaged = copy.deepcopy(generator).requires_grad_(False)
-        self.learning_rate, self.decay = learning_rate, decay
+        self.learning_rate, self.decay, self.batches_a_step = learning_rate, decay, batches_a_step
         self.set_metrics(loss=MeanMetric())
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -82,18 +87,20 @@ class ToyGAN(System):
         return generator + discriminator, {"generator": generator.detach(), "discriminator": discriminator.detach()}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """One update of each network, and of the average."""
+        """An update of the discriminator; every few batches one of the generator and of the average as well."""
         losses = self.losses(batch)
         for network, optimizer, loss in zip(
             (self.generator, self.discriminator), self.optimizers(), losses, strict=True
         ):
             optimizer.zero_grad()
             self.manual_backward(loss, inputs=list(network.parameters()))
-        for optimizer in self.optimizers():
-            optimizer.step()
-        with torch.no_grad():
-            for average, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
-                average.lerp_(now, 1 - self.decay)
+        of_generator, of_discriminator = self.optimizers()
+        of_discriminator.step()
+        if (batch_idx + 1) % self.batches_a_step == 0:
+            of_generator.step()
+            with torch.no_grad():
+                for average, now in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
+                    average.lerp_(now, 1 - self.decay)
         self.log_training(losses[0], {"discriminator": losses[1]})
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
