@@ -164,4 +164,4 @@ def film(path: Path, duration_s: int, seed: int) -> Clip:
         container.mux(stream.encode())
     data = VideoDataModule(str(path))
     data.setup("predict")
-    return data.clips[0]
+    return data.input_set[0]

@@ -1,4 +1,4 @@
-"""Stores what `predict` gives."""
+"""Storing the predictions, with a summary table."""
 
 import csv
 import os
@@ -23,7 +23,7 @@ from runtime.tell import tell
 
 NUM_IN_OVERVIEW = 8
 NUM_ROWS_SHOWN = 20
-LONGEST_WAIT = timedelta(days=30)  # of the process that ends first for the last; the usual limit is half an hour
+LONGEST_WAIT = timedelta(days=30)  # for the processes that end last; the usual limit is half an hour
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -31,14 +31,14 @@ class PredictionWriter(BasePredictionWriter):
 
     Predictions that have pictures are shown side by side in `overview.png`, the first few of each class in turn.
 
-    If the data module has `clips`, the predictions are of inputs that a user named, maybe thousands. These are kept
-    account of, see `InputRecords`: the same command leaves out finished inputs. An input that fails is reported, is
-    tried again by the next command, and stops no other. The table then has a row for each
-    input, whichever process had it.
+    If the data module has an `input_set` (`datamodules.files.inputs.Inputs`), the predictions are of inputs that a user
+    named, maybe thousands, and `InputRecords` are kept. The same command then skips finished inputs. An input that
+    fails is reported, stops no other, and is tried again by the next command. The table has a row for each input of all
+    processes.
 
     Args:
-        output_dir: the folder for everything; made if it is missing.
-        overwrite: inputs that are done are done again, and files with the names of outputs are replaced.
+        output_dir: folder for everything, made if it is missing.
+        overwrite: whether to do finished inputs again, and to replace files with the names of outputs.
 
     Raises:
         ValueError: at the very end, if inputs have failed.
@@ -57,18 +57,18 @@ class PredictionWriter(BasePredictionWriter):
         """Lets the processes of one call wait long for each other: their last inputs may differ by hours."""
         super().setup(trainer, pl_module, stage)
         self.rows, self._group = [], None
-        if stage == "predict" and trainer.world_size > 1 and hasattr(trainer.datamodule, "clips"):
+        if stage == "predict" and trainer.world_size > 1 and hasattr(trainer.datamodule, "input_set"):
             self._group = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts a new table."""
         self.rows, self.overview, self.records = [], {}, None
         data = getattr(trainer, "datamodule", None)
-        if hasattr(data, "clips"):
+        if hasattr(data, "input_set"):
             parts = {"data": data, "model": pl_module}
             settings = {name: part.settings() for name, part in parts.items() if hasattr(part, "settings")}
-            self.records = InputRecords(self.output_dir, settings, self.overwrite)
-            data.clips.ask_first = self.records.start
+            self.records = InputRecords(self.output_dir, settings, self.overwrite, data.input_set.output_suffixes)
+            data.input_set.ask_first = self.records.start
 
     def write_on_batch_end(
         self,
@@ -80,7 +80,7 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Each prediction knows how it is stored."""
+        """Saves the predictions of a batch."""
         if self.records is not None:
             row = self.records.end(batch.path, prediction)
             self.rows.append(row)
@@ -111,19 +111,19 @@ class PredictionWriter(BasePredictionWriter):
         if self.records is not None:
             self.records.release()
             if isinstance(exception, KeyboardInterrupt):
-                num_inputs = len(trainer.datamodule.clips)
-                stopped = f"Stopped after {len(self.rows)} of {num_inputs} inputs. The same command goes on."
+                num_inputs = len(trainer.datamodule.input_set)
+                stopped = f"Stopped after {len(self.rows)} of {num_inputs} inputs. The same command resumes."
                 tell(stopped, by_each_process=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Writes and prints the summary of all processes' inputs: after the progress bar, and when all have ended."""
-        clips = getattr(trainer.datamodule, "clips", None)
-        if stage != "predict" or clips is None:
+        inputs = getattr(trainer.datamodule, "input_set", None)
+        if stage != "predict" or inputs is None:
             return
         rows = self._rows_of_all(trainer)
         if not trainer.is_global_zero or not rows:
             return
-        place = {str(path): number for number, path in enumerate(clips.paths)}
+        place = {str(path): number for number, path in enumerate(inputs.paths)}
         rows = sorted(rows, key=lambda row: place[row["input"]])
         path = self._write_table(rows)
         failed = [row for row in rows if row["status"] == "failed"]
@@ -152,7 +152,7 @@ class PredictionWriter(BasePredictionWriter):
             atomic_path(path) as temporary,
             temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer = csv.DictWriter(file, fieldnames=_columns(rows))
             writer.writeheader()
             writer.writerows(rows)
         return path
@@ -160,12 +160,17 @@ class PredictionWriter(BasePredictionWriter):
 
 def _show(rows: list[dict[str, Any]], title: str) -> None:
     table = Table(title=title)
-    shown = [name for name in rows[0] if any(row[name] != "" for row in rows)]
+    shown = [name for name in _columns(rows) if any(row.get(name, "") != "" for row in rows)]
     for name in shown:
         table.add_column(escape(name), overflow="fold")  # a path that is cut is of no use
     for row in rows:
-        table.add_row(*(escape(_printable(str(row[name]))) for name in shown))
+        table.add_row(*(escape(_printable(str(row.get(name, "")))) for name in shown))
     Console().print(table)
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[str]:
+    """All columns, in the order of the longest row: those without a result are shorter."""
+    return list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
 
 
 def _printable(text: str) -> str:

@@ -18,8 +18,8 @@ from networks import Sampling
 from pipelines.evaluation.figures import Evaluation, Tagger
 from pipelines.evaluation.jobs import FigureJob, SoundJob
 from pipelines.evaluation.models import FittedModel
-from pipelines.outputs import FailedPrediction, reason_of
-from pipelines.perception import Clip, Perception, PerceptionSettings, UnreadableClip, perceive
+from pipelines.outputs import FailedInput, reason_of
+from pipelines.perception import Clip, Perception, PerceptionSettings, perceive
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, timed
@@ -148,14 +148,14 @@ class VideoToAudio(Described, LightningModule):
         given = self.arguments(left_out={*self.paths, "embedding", "tagger", "words"})
         return given | {"classes": self.allowed_classes or self.classes, "checkpoints": self.fingerprints}
 
-    def predict_step(self, clip: Clip | UnreadableClip, batch_idx: int) -> list[VideoPrediction | FailedPrediction]:
+    def predict_step(self, clip: Clip | FailedInput, batch_idx: int) -> list[VideoPrediction | FailedInput]:
         """A sound for a clip, in each variant, or the reason why there is none."""
-        if isinstance(clip, UnreadableClip):
-            return [FailedPrediction(clip.path, clip.name, clip.reason)]
+        if isinstance(clip, FailedInput):
+            return [clip]
         try:
             return [self.make_sound(clip)]
         except Exception as error:
-            return [FailedPrediction(clip.path, clip.name, reason_of(error))]
+            return [FailedInput(clip.path, clip.name, reason_of(error))]
 
     def test_step(self, job: SoundJob | FigureJob, batch_idx: int) -> None:
         """Works on one job of the evaluation."""

@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,18 +15,19 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from media.files import atomic_path
-from media.soundtrack.containers import CONTAINERS
 from pipelines.outputs import reason_of
 from runtime.resuming import changes
 from runtime.tell import tell
+
+OWN_COLUMNS = ("input", "status", "output", "seconds", "reason", "remark")  # of the records, not of a system
 
 
 class InputPrediction(Protocol):
     """A result of `predict_step` for an input, or for a variant of it."""
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Stores files below `folder`. The row has `output`, the main one of them, and `scenes`. If there is no result,
-        it has `status` "failed" and a `reason`."""
+        """Stores files below `folder`. The row may have `output`, the path of the main file, and a `remark`. Further
+        values are columns of the table. If there is no result, it has `status` "failed" and a `reason`."""
 
 
 class InputRecords:
@@ -40,14 +41,21 @@ class InputRecords:
     Args:
         output_dir: the folder for everything, made if it is missing.
         settings: JSON of all that decides the outputs; an input that was done with other settings is done again.
-        overwrite: do all inputs again, and replace whatever has the name of an output, save the input itself.
+        overwrite: whether to do all inputs again, and to replace files with the names of outputs, save the input.
+        output_suffixes: suffixes that a main output may have; `start` reports if another file has its place.
 
     Raises:
         OSError: if the folder cannot be made.
     """
 
-    def __init__(self, output_dir: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
-        self.output_dir = output_dir
+    def __init__(
+        self,
+        output_dir: Path,
+        settings: dict[str, Any],
+        overwrite: bool = False,
+        output_suffixes: Collection[str] = (),
+    ) -> None:
+        self.output_dir, self.output_suffixes = output_dir, output_suffixes
         self.folder = output_dir / "records"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings = json.loads(json.dumps(settings))
@@ -79,7 +87,7 @@ class InputRecords:
             return self._skip(path, "done before")
         before = self._read(path)
         _write_json(self._file(path, ".json"), before | {"worker": f"process {os.getpid()} on {platform.node()}"})
-        self._check_place(path, [f"{name}{suffix}" for suffix in (*CONTAINERS, ".wav")])
+        self._check_place(path, [f"{name}{suffix}" for suffix in self.output_suffixes])
         if before.get("status") == "done" and (changed := changes(before["settings"], self.settings)):
             replaced = f"{path.name} is done again, and its outputs are replaced: {', '.join(changed)}"
             tell(replaced, by_each_process=True)
@@ -89,19 +97,22 @@ class InputRecords:
         """Puts the outputs in place, writes the record and releases the lock.
 
         Returns:
-            The input's row of the table: input, status (done, skipped or failed), output, scenes, seconds, reason.
+            The input's row of the table: input, status (done, skipped or failed), output, further columns of its first
+            prediction, seconds, reason.
         """
         if path in self._skipped:
             return self._skipped.pop(path)
         _, started_s, version = self._started.get(path, (None, time.monotonic(), {}))
         record = {"input": os.path.abspath(path), **version, "settings": self.settings, "status": "failed"}
-        record |= {"outputs": [], "scenes": "", "reason": "was stopped"}
+        record |= {"outputs": [], "columns": {}, "reason": "was stopped"}
         files: list[str] = []
         try:
             rows, files = self._save(path, predictions, record)
             remarks = [row["remark"] for row in rows if row.get("remark")]
-            record |= {"status": "done", "outputs": [row["output"] for row in rows], "reason": "; ".join(remarks)}
-            record["scenes"] = str(rows[0].get("scenes", ""))
+            outputs = [row["output"] for row in rows if "output" in row] or files
+            first = rows[0] if rows else {}
+            columns = {name: value for name, value in first.items() if name not in OWN_COLUMNS}
+            record |= {"status": "done", "outputs": outputs, "columns": columns, "reason": "; ".join(remarks)}
         except (ValueError, OSError) as error:
             record["reason"] = reason_of(error)
         record["seconds"] = round(time.monotonic() - started_s, 2)
@@ -200,7 +211,10 @@ class InputRecords:
                 raise ValueError(reason_of(error)) from error
             if failed := [row for row in rows if row.get("status") == "failed"]:
                 raise ValueError(failed[0]["reason"])
-            rows = [row | {"output": Path(row["output"]).relative_to(partial).as_posix()} for row in rows]
+            for row in rows:
+                row |= {name: str(value).replace(str(partial), str(self.output_dir)) for name, value in row.items()}
+                if "output" in row:
+                    row["output"] = Path(row["output"]).relative_to(self.output_dir).as_posix()
             files = sorted(file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file())
             if replaced := self._check_place(path, files):
                 self._disown(set(replaced))
@@ -227,7 +241,7 @@ class InputRecords:
 
     def _row(self, path: Path, record: dict[str, Any]) -> dict[str, Any]:
         output = "; ".join(str(self.output_dir / name) for name in record.get("outputs", []))
-        row = {"input": str(path), "status": record["status"], "output": output, "scenes": record.get("scenes", "")}
+        row = {"input": str(path), "status": record["status"], "output": output} | record.get("columns", {})
         return row | {"seconds": record["seconds"], "reason": record["reason"]}
 
 

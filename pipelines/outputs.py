@@ -87,8 +87,10 @@ def reason_of(error: Exception) -> str:
 
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field
-class FailedPrediction:
-    """An input without a result.
+class FailedInput:
+    """An input without a result: it cannot be opened, is skipped, or its prediction failed.
+
+    It is given to `predict_step` in place of an opened input, and is returned by it as a prediction.
 
     Attributes:
         path: path of the input.
@@ -101,5 +103,5 @@ class FailedPrediction:
     reason: str
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes nothing: the summary table tells the reason."""
+        """Writes nothing, as the summary table has the reason."""
         return {"status": "failed", "reason": self.reason}

@@ -58,15 +58,6 @@ class Clip:
         yield 0.0, photo
 
 
-@dataclass  # not frozen: Lightning moves batches to the device field by field
-class UnreadableClip:
-    """An input that is skipped, and the reason; the attributes are those of `Clip`."""
-
-    path: Path
-    name: str
-    reason: str
-
-
 class LocatingClassifier(Protocol):
     """Tells classes apart, and where in a picture they are seen."""
 

@@ -114,13 +114,11 @@ class VideoPrediction:
                     events=variant.events_s,
                 )
             )
-        report = folder / f"{self.name}.html"
         info = None if self.is_photo else probe_video(self.path)
-        write_report(self._report(shown, loudness, info), report)
+        write_report(self._report(shown, loudness, info), folder / f"{self.name}.html")
         return {
             "output": str(folder / shown[0].output),
             "remark": "; ".join(self._remarks(info, reason)),
-            "report": str(report),
             "scenes": ", ".join(f"{start:.1f}-{end:.1f} s {label}" for start, end, label in self.scenes),
         }
 

@@ -74,7 +74,7 @@ class TrainingBatches(Sampler[list[SampleKey]]):
 
     def _order(self, epoch: int) -> list[int]:
         order = np.random.default_rng((self.seed, epoch)).permutation(self.num_samples)
-        rank = torch.distributed.get_rank() if _is_distributed() else 0
+        rank = torch.distributed.get_rank() if is_distributed() else 0
         return np.resize(order, self._share() * _num_processes())[rank :: _num_processes()].tolist()
 
 
@@ -117,7 +117,7 @@ def training_loader(
 
 def evaluation_loader(dataset: Dataset, batch_size: int, num_workers: int) -> DataLoader:
     """The loader for validation, test and prediction: every sample once, in order; arguments as `training_loader`."""
-    sampler = DistributedSampler(dataset, shuffle=False) if _is_distributed() else None
+    sampler = DistributedSampler(dataset, shuffle=False) if is_distributed() else None
     return DataLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_options(num_workers))
 
 
@@ -135,9 +135,10 @@ def _leave_interrupts_to_main(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _is_distributed() -> bool:
+def is_distributed() -> bool:
+    """Whether several processes do the work."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _num_processes() -> int:
-    return torch.distributed.get_world_size() if _is_distributed() else 1
+    return torch.distributed.get_world_size() if is_distributed() else 1

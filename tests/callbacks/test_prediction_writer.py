@@ -1,11 +1,19 @@
 import csv
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from lightning.pytorch import LightningDataModule, LightningModule
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from callbacks import PredictionWriter, prediction_writer
-from pipelines.outputs import LabelPrediction, MediaPrediction
+from datamodules.files.inputs import Inputs, list_inputs
+from media.sound.sound_files import read_sound, write_wav
+from pipelines.outputs import FailedInput, LabelPrediction, MediaPrediction
 from tests.helpers.tiny import photo_data, tiny_classifier, tiny_trainer
 
 
@@ -89,3 +97,88 @@ def test_lightning_calls_it(tmp_path):
     trainer = tiny_trainer(callbacks=[PredictionWriter(str(tmp_path))])
     trainer.predict(tiny_classifier(), photo_data(), return_predictions=False)
     assert [row["photo"] for row in rows_of(tmp_path / "predictions.csv")] == [f"{i}.jpg" for i in range(8)]
+
+
+class Sound:
+    """An opened sound file."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name, self.waveform = path, name, torch.from_numpy(read_sound(path, 8000))
+
+
+class SoundInputs(LightningDataModule):
+    """A data module over sound files that a user names, as `docs/adding_a_system.md` has it."""
+
+    def __init__(self, inputs: str) -> None:
+        super().__init__()
+        self.inputs = inputs
+
+    def setup(self, stage: str) -> None:
+        self.input_set = Inputs(list_inputs(self.inputs, {".wav"}, "sound"), Sound, (".wav",))
+
+    def predict_dataloader(self) -> DataLoader:
+        return self.input_set.loader()
+
+
+class Louder(LightningModule):
+    """A system from sounds to sounds."""
+
+    gain = 2.0
+
+    def settings(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+    def predict_step(self, sound: Sound | FailedInput, batch_idx: int) -> list[MediaPrediction | FailedInput]:
+        if isinstance(sound, FailedInput):
+            return [sound]
+        return [MediaPrediction(sound.name, "louder", self.gain * sound.waveform, 8000)]
+
+
+def predict_louder(sounds: Path, out: Path, gain: float = 2.0) -> list[tuple[str, str]]:
+    """Names and states in the table."""
+    system = Louder()
+    system.gain = gain
+    trainer = tiny_trainer(callbacks=[PredictionWriter(str(out))])
+    trainer.predict(system, SoundInputs(str(sounds)), return_predictions=False)
+    return [(Path(row["input"]).name, row["status"]) for row in rows_of(out / "predictions.csv")]
+
+
+def test_inputs_that_are_sounds_have_records_skipping_and_a_summary(tmp_path, capsys):
+    sounds, out = tmp_path / "sounds", tmp_path / "out"
+    for name in ("a_10", "a_9"):
+        write_wav(sounds / f"{name}.wav", np.full(80, 0.25), 8000)
+    assert predict_louder(sounds, out) == [("a_9.wav", "done"), ("a_10.wav", "done")]
+    assert read_sound(out / "a_9.wav", 8000) == pytest.approx(0.5, abs=1e-3)
+    row = rows_of(out / "predictions.csv")[0]
+    assert list(row) == ["input", "status", "output", "name", "class", "sound", "seconds", "reason"]
+    assert (row["name"], row["class"], row["sound"]) == ("a_9", "louder", str(out / "a_9.wav"))
+    assert row["output"] == row["sound"]
+    assert len(list((out / "records").glob("*.json"))) == 2
+    write_wav(sounds / "b.wav", np.full(80, 0.25), 8000)
+    assert predict_louder(sounds, out) == [("a_9.wav", "skipped"), ("a_10.wav", "skipped"), ("b.wav", "done")]
+    assert rows_of(out / "predictions.csv")[0]["class"] == "louder", "a skipped input keeps its columns"
+    assert {status for _, status in predict_louder(sounds, out, gain=1.0)} == {"done"}
+    assert "3 done, 0 skipped, 0 failed" in capsys.readouterr().out
+
+
+def test_a_damaged_sound_fails_alone_and_the_columns_of_the_others_stay_in_order(tmp_path):
+    sounds, out = tmp_path / "sounds", tmp_path / "out"
+    write_wav(sounds / "b.wav", np.full(80, 0.25), 8000)
+    (sounds / "a.wav").write_text("no sound")
+    with pytest.raises(ValueError, match="1 of 2 inputs failed"):
+        predict_louder(sounds, out)
+    failed, done = rows_of(out / "predictions.csv")
+    assert list(done) == ["input", "status", "output", "name", "class", "sound", "seconds", "reason"]
+    assert (failed["status"], failed["name"], done["name"]) == ("failed", "", "b")
+    records = [json.loads(path.read_text()) for path in (out / "records").glob("*.json")]
+    assert {record["status"] for record in records} == {"failed", "done"}
+
+
+def test_a_file_in_the_place_of_an_output_is_noticed_before_the_work(tmp_path, monkeypatch):
+    sounds, out = tmp_path / "sounds", tmp_path / "out"
+    write_wav(sounds / "a.wav", np.full(80, 0.25), 8000)
+    write_wav(out / "a.wav", np.zeros(80), 8000)
+    monkeypatch.setattr(Sound, "__init__", lambda *args: pytest.fail("it was opened"))
+    with pytest.raises(ValueError, match="1 of 1 inputs failed"):
+        predict_louder(sounds, out)
+    assert "was not made from" in rows_of(out / "predictions.csv")[0]["reason"]

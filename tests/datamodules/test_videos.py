@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -7,7 +6,6 @@ import pytest
 from PIL import Image
 
 from datamodules import VideoDataModule, videos
-from datamodules.videos import _Share, output_names
 from media.video.video_files import probe_video
 from tests.media.video.test_video_files import even_times_ms, write_video
 
@@ -65,7 +63,7 @@ def test_a_text_file_lists_inputs(folder, tmp_path):
     lines.write_text(f"\ufeff{folder / 'red.png'}\r\n\n  {folder / 'clip_2.mp4'}\n", encoding="utf-8")
     assert [clip.path.name for clip in clips_of(str(lines))] == ["red.png", "clip_2.mp4"]
     lines.write_text("\n")
-    with pytest.raises(ValueError, match=r"list.TXT is empty, expected one path a line"):
+    with pytest.raises(ValueError, match=r"list.TXT is empty, expected one path on each line"):
         clips_of(str(lines))
 
 
@@ -80,7 +78,7 @@ def test_a_text_file_may_be_written_by_powershell(folder, encoding):
 
 def test_a_list_that_is_no_text_is_refused_in_words(folder):
     (folder / "list.txt").write_bytes("clip.mp4".encode("utf-16-le"))
-    with pytest.raises(ValueError, match=r"list\.txt is no text, expected one path a line, in UTF-8 or UTF-16"):
+    with pytest.raises(ValueError, match=r"list\.txt is no text, expected one path on each line, in UTF-8 or UTF-16"):
         clips_of(str(folder / "list.txt"))
 
 
@@ -124,7 +122,7 @@ def test_a_full_memory_ends_the_call(folder, monkeypatch):
 
 def test_what_is_no_picture_is_left_out_of_a_folder_and_counted_but_tried_where_it_is_named(folder, capsys):
     clips_of(str(folder))
-    assert f"1 of the 4 files in {folder} are neither video nor photo" in capsys.readouterr().out
+    assert f"1 of the 4 files in {folder} are no video or photo" in capsys.readouterr().out
     (folder / "clip_2.mp4").rename(folder / ".hidden.dat")
     clip, _ = clips_of([str(folder / ".hidden.dat"), str(folder / "red.png")])
     assert clip.duration_s == pytest.approx(1.0)
@@ -139,7 +137,7 @@ def test_a_bad_one_among_others_says_why_when_its_turn_comes(folder):
     assert (photo.duration_s, video.duration_s) == (None, pytest.approx(1.0))
     assert "text.mp4 is not a readable video" in text.reason
     assert (missing.name, missing.reason) == ("missing", f"There is no file {folder / 'missing.mp4'}.")
-    assert empty.reason == f"The folder {folder / 'empty'} holds no video and no photo."
+    assert empty.reason == f"There is no input in the folder {folder / 'empty'}."
 
 
 def test_no_file_is_opened_before_its_turn(folder, monkeypatch):
@@ -157,69 +155,21 @@ def test_a_file_that_is_asked_about_first_may_be_left_unopened(folder):
     (folder / "text.mp4").write_text("no video")
     data = VideoDataModule(str(folder))
     data.setup("predict")
-    data.clips.ask_first = lambda path, name: f"{name} is done" if path.suffix == ".mp4" else None
+    data.input_set.ask_first = lambda path, name: f"{name} is done" if path.suffix == ".mp4" else None
     reasons = {clip.name: getattr(clip, "reason", None) for clip in data.predict_dataloader()}
     assert reasons == {"clip_2": "clip_2 is done", "clip_10": "clip_10 is done", "red": None, "text": "text is done"}
 
 
-@pytest.mark.parametrize(
-    ("files", "kept"),
-    [
-        ("a.mp4 b.mp4", "a b"),
-        ("a.mp4 a.MOV b.mp4", "- - b"),
-        ("a.mp4 A.mov", "- -"),
-        ("x/a.mp4 y/a.mp4 c.mp4", "- - c"),
-        ("m\u0301.mp4 \u1e3f.mov", "- -"),
-        ("a.mp4 a_v2.mp4 b_v2.mp4", "a - b_v2"),
-        ("A.mp4 a_V2.mp4", "A -"),
-        ("a.mp4 a_v2.mp4 a_v2_v3.mp4", "a - -"),
-        ("a", "a"),
-    ],
-)
-def test_a_name_is_the_stem_and_a_hash_only_if_another_input_or_its_variant_has_the_same(files, kept):
-    paths = [Path("/f") / file for file in files.split()]
-    names = output_names(paths)
-    for path, name, stem in zip(paths, names, kept.split(), strict=True):
-        assert name == stem or (stem == "-" and re.fullmatch(re.escape(path.stem) + "_[0-9a-f]{10}", name))
-    assert names == output_names(paths), "a hash does not depend on the call"
-    assert output_names(paths[::-1]) == names[::-1]
-
-
-def test_a_file_with_the_hashed_name_of_another_gets_a_name_of_its_own():
-    twins = [Path("/x/a.mp4"), Path("/y/a.mp4")]
-    hashed = output_names(twins)[0]
-    for thief in (hashed, hashed.upper(), f"{hashed}_v2"):
-        names = output_names([*twins, Path(f"/z/{thief}.mp4")])
-        assert len({name.lower().removesuffix("_v2") for name in names}) == 3
-
-
-def test_names_are_unique_and_short_enough_for_a_file():
-    paths = [Path(f"/{top}/{folder}/{'ü' * 122}{kind}") for top in "ab" for folder in "cd" for kind in (".mp4", ".mov")]
-    names = output_names(paths)
-    assert len(set(names)) == 8
-    assert max(len(name.encode()) for name in names) < 200
-    assert len(set(output_names([Path(f"/{top}/c/clip.mp4") for top in "abc"]))) == 3
-
-
-def test_two_processes_share_every_input_between_them(folder):
-    data = VideoDataModule(str(folder))
-    data.setup("predict")
-    for num_processes in (2, 5):
-        shares = [_Share(data.clips, num_processes, rank) for rank in range(num_processes)]
-        assert sorted(index for share in shares for index in share) == [0, 1, 2]
-        assert [len(list(share)) for share in shares] == [len(share) for share in shares]
-
-
 @pytest.mark.parametrize("inputs", [None, []])
 def test_no_input_says_how_to_give_one(inputs):
-    with pytest.raises(ValueError, match=r"--data.inputs clip.mp4"):
+    with pytest.raises(ValueError, match=r"--data.inputs PATH \(a video or photo, a folder"):
         clips_of(inputs)
 
 
 def test_a_missing_file_and_an_empty_folder_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*missing.mp4"):
         clips_of(str(tmp_path / "missing.mp4"))
-    with pytest.raises(FileNotFoundError, match=r"folder .* holds no video and no photo"):
+    with pytest.raises(FileNotFoundError, match=r"There is no video or photo in the folder"):
         clips_of(str(tmp_path))
 
 

@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule
 
 from callbacks import PredictionWriter
 from datamodules import VideoDataModule
+from pipelines.outputs import FailedInput
 from tests.helpers.tiny import tiny_trainer
 
 
@@ -34,17 +35,7 @@ class Copied:
             if "odd" in self.name:
                 raise AttributeError("no codec")
         (folder / f"{self.name}.html").write_text(f'<audio src="{self.name}.wav">')
-        return {"output": str(folder / f"{self.name}.wav"), "report": "", "scenes": "0.0-1.0 s cat"}
-
-
-@dataclass
-class Failed:
-    path: Path
-    name: str
-    reason: str
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        return {"status": "failed", "reason": self.reason}
+        return {"output": str(folder / f"{self.name}.wav"), "scenes": "0.0-1.0 s cat"}
 
 
 class Copier(LightningModule):
@@ -58,8 +49,8 @@ class Copier(LightningModule):
         return {"num_variants": self.num_variants, "sizes": (1, 2)}
 
     def predict_step(self, clip: Any, batch_idx: int) -> list[Any]:
-        if hasattr(clip, "reason"):
-            return [Failed(clip.path, clip.name, clip.reason)]
+        if isinstance(clip, FailedInput):
+            return [clip]
         with self.log_path.open("a", errors="surrogateescape") as log:
             log.write(f"{clip.name} {os.getpid()}\n")
         time.sleep(self.wait_s)

@@ -26,7 +26,7 @@ def model() -> VideoToAudio:
 def predict_and_save(path: Path) -> None:
     data = VideoDataModule(str(path))
     data.setup("predict")
-    (prediction,) = model().predict_step(data.clips[0], 0)
+    (prediction,) = model().predict_step(data.input_set[0], 0)
     row = prediction.save(path.parent / "out")
     if row.get("status") == "failed":
         raise ValueError(row["reason"])

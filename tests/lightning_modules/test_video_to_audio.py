@@ -13,8 +13,7 @@ from media.video.activity import Activity, ActivityMeter, ActivitySettings
 from media.video.scenes import Scene
 from media.video.stabilisation import StabilisationSettings
 from networks import Sampling
-from pipelines.outputs import FailedPrediction
-from pipelines.perception import UnreadableClip
+from pipelines.outputs import FailedInput
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import VideoPrediction
 from tests.helpers.colours import GREEN, GREY, RED, SYSTEMS, ColourClip, composite
@@ -176,9 +175,9 @@ def test_what_cannot_be_read_is_told_of():
             raise ValueError("clip.mp4 is damaged.")
 
     (failed,) = composite().predict_step(Damaged(RED), 0)
-    assert failed == FailedPrediction(Path("clip.mp4"), "clip", "clip.mp4 is damaged.")
-    unreadable = UnreadableClip(Path("clip.mp4"), "clip", "It is no video.")
-    assert composite().predict_step(unreadable, 0) == [FailedPrediction(Path("clip.mp4"), "clip", "It is no video.")]
+    assert failed == FailedInput(Path("clip.mp4"), "clip", "clip.mp4 is damaged.")
+    unreadable = FailedInput(Path("clip.mp4"), "clip", "It is no video.")
+    assert composite().predict_step(unreadable, 0) == [FailedInput(Path("clip.mp4"), "clip", "It is no video.")]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_an_error_of_any_kind_stays_with_its_input(error, reason):
         def frames(self, max_side: int):
             raise error
 
-    assert composite().predict_step(Odd(RED), 0) == [FailedPrediction(Path("clip.mp4"), "clip", reason)]
+    assert composite().predict_step(Odd(RED), 0) == [FailedInput(Path("clip.mp4"), "clip", reason)]
 
 
 def test_a_full_memory_ends_the_call():

@@ -5,7 +5,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from pipelines.outputs import FailedPrediction, LabelPrediction, MediaPrediction
+from pipelines.outputs import FailedInput, LabelPrediction, MediaPrediction
 
 TONE = 0.5 * torch.sin(torch.arange(8000) * 2 * torch.pi * 440 / 8000)
 GRID = torch.linspace(-1, 1, 64 * 32).view(64, 32)
@@ -34,6 +34,6 @@ def test_a_label_is_a_row_of_probabilities():
 
 
 def test_a_failure_writes_nothing(tmp_path):
-    row = FailedPrediction(Path("a.mp4"), "a", "a.mp4 is no video.").save(tmp_path)
+    row = FailedInput(Path("a.mp4"), "a", "a.mp4 is no video.").save(tmp_path)
     assert row == {"status": "failed", "reason": "a.mp4 is no video."}
     assert not list(tmp_path.iterdir())

@@ -88,7 +88,7 @@ def test_each_variant_is_a_video_that_tells_its_seed(tmp_path):
 
 def test_the_report_names_what_it_shows(tmp_path):
     row = prediction(film(tmp_path / "clip.mp4"), num_variants=2).save(tmp_path / "out")
-    page = Path(row["report"]).read_text(encoding="utf-8")
+    page = Path(row["output"]).with_suffix(".html").read_text(encoding="utf-8")
     HTMLParser().feed(page)
     assert page.count("<audio") == 2
     for text in ("clip.mp4", "clip_v2.mp4", "cat", "top.ckpt", "0123", "LUFS", "mix and write"):
