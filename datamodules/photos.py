@@ -45,11 +45,11 @@ def readable_inputs(inputs: str | list[str]) -> list[Path]:
         FileNotFoundError: if a named file does not exist.
         ValueError: if there is no readable photo.
     """
-    if isinstance(inputs, str) and Path(inputs).is_dir():
-        files = (path for path in Path(inputs).iterdir() if path.is_file() and not path.name.startswith("."))
-        paths = sorted(files, key=lambda path: natural_key(path.name))
-    else:
-        paths = [Path(path) for path in ([inputs] if isinstance(inputs, str) else inputs)]
+    paths: list[Path] = []
+    for path in map(Path, [inputs] if isinstance(inputs, str) else inputs):
+        files = path.iterdir() if path.is_dir() else [path]
+        visible = (file for file in files if path == file or (file.is_file() and not file.name.startswith(".")))
+        paths += sorted(visible, key=lambda file: natural_key(file.name))
     unreadable = read_each(map(str, paths), read_photo, "Reading photos")
     if len(unreadable) == len(paths):
         raise ValueError(f"Expected photos in {inputs}, found {len(paths)} files, none of them a readable photo.")
