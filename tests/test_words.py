@@ -32,7 +32,6 @@ CEILING = {
     "cli": (2, 0, 2),
     "datamodules": (1, 3, 5),
     "lightning_modules": (1, 1, 9),
-    "media": (3, 6, 40),
     "pipelines": (0, 7, 8),
     "runtime": (3, 0, 12),
 }

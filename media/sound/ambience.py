@@ -4,18 +4,18 @@ import numpy as np
 from numpy.random import Generator
 from scipy.signal import lfilter
 
-# A filter that turns white noise into pink noise, whose power falls by 3 dB an octave.
+# A filter from white to pink noise, whose power falls by 3 dB per octave.
 # Source: J. O. Smith, "Spectral Audio Signal Processing", 2011, section "Pink Noise Generation Example".
 NUMERATOR = (0.049922035, -0.095993537, 0.050612699, -0.004408786)
 DENOMINATOR = (1.0, -2.494956002, 2.017265875, -0.522189400)
 
 
 class Ambience:
-    """Pink noise at a given level, made piece by piece without a seam.
+    """Seamless pink noise, piece by piece.
 
     Args:
         level_db: root mean square, relative to full scale.
-        generator: of the random numbers.
+        generator: generator of random numbers.
     """
 
     def __init__(self, level_db: float, generator: Generator) -> None:
@@ -25,10 +25,10 @@ class Ambience:
         power = np.square(lfilter(NUMERATOR, DENOMINATOR, impulse)).sum()
         self.gain = 10 ** (level_db / 20) / np.sqrt(power)
         self.state = np.zeros(len(DENOMINATOR) - 1)
-        self.noise(1 << 12)  # the filter has settled
+        self.noise(1 << 12)  # lets the filter settle
 
     def noise(self, num_samples: int) -> np.ndarray:
-        """The next samples, (num_samples,) float32."""
+        """Makes the next samples, (num_samples,) float32."""
         white = self.gain * self.generator.standard_normal(num_samples)
         pink, self.state = lfilter(NUMERATOR, DENOMINATOR, white, zi=self.state)
         return pink.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Sound in FFmpeg's frames: made from arrays, decoded, filtered and mixed down, whatever the order of its channels."""
+"""FFmpeg's frames of sound: from arrays, decoded, filtered and downmixed, with any channel layout."""
 
 import ctypes
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ import numpy as np
 
 from media.known import known
 
-Filter = tuple[str, Mapping[str, object]]  # one of FFmpeg's, and its options
+Filter = tuple[str, Mapping[str, object]]  # name of one of FFmpeg's filters, and its options
 
 
 class UnreadableSound(ValueError):
@@ -18,7 +18,7 @@ class UnreadableSound(ValueError):
 
 
 def as_frames(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Iterator[av.AudioFrame]:
-    """Blocks (channels, samples), one or two channels, as FFmpeg's frames, one after another from time 0."""
+    """Converts blocks (channels, samples) of one or two channels to consecutive frames from time 0."""
     start = 0
     for block in blocks:
         samples = np.ascontiguousarray(block, dtype=np.float32)
@@ -29,13 +29,14 @@ def as_frames(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Iterator[av.
 
 
 def decode_frames(track: av.AudioStream, packets: Iterable[av.Packet | None]) -> Iterator[av.AudioFrame]:
-    """The frames of a sound track, all of one kind. Eight channels and more are for `filter_frames` alone.
+    """Decodes the frames of a sound track, all of one kind.
 
-    `to_ndarray` of such frames reads beyond their end, unless the channels are interleaved (PyAV 18.1).
+    Frames with eight or more channels are for `filter_frames` only: `to_ndarray` reads beyond their end, unless the
+    channels are interleaved (PyAV 18.1).
 
     Args:
-        track: of an open file.
-        packets: those of the track; a last None gives the frames that the decoder still holds.
+        track: track of an open file.
+        packets: packets of the track; None at the end flushes the decoder.
 
     Raises:
         UnreadableSound: if FFmpeg does not know the codec, or the rate, the channels or the format change midway.
@@ -54,7 +55,7 @@ def decode_frames(track: av.AudioStream, packets: Iterable[av.Packet | None]) ->
 
 
 def filter_frames(frames: Iterable[av.AudioFrame], *filters: Filter) -> Iterator[av.AudioFrame]:
-    """Frames, all of one kind, through a chain of FFmpeg's filters, each given by its name and its options."""
+    """Filters frames, all of one kind, through a chain of FFmpeg's filters."""
     graph = None
     for frame in chain(frames, [None]):
         if graph is None:
@@ -65,7 +66,7 @@ def filter_frames(frames: Iterable[av.AudioFrame], *filters: Filter) -> Iterator
         while True:
             try:
                 filtered = graph.pull()
-            except (av.BlockingIOError, av.EOFError):  # wants more, or has given all
+            except (av.BlockingIOError, av.EOFError):  # needs more frames, or is at the end
                 break
             assert isinstance(filtered, av.AudioFrame)
             _kept(filtered.layout)
@@ -73,7 +74,7 @@ def filter_frames(frames: Iterable[av.AudioFrame], *filters: Filter) -> Iterator
 
 
 def layout_of(track: av.AudioStream) -> av.AudioLayout:
-    """The channels of a sound track, by number and order.
+    """Returns the channel layout of a sound track.
 
     Raises:
         UnreadableSound: if FFmpeg does not know the codec.
@@ -86,10 +87,10 @@ def layout_of(track: av.AudioStream) -> av.AudioLayout:
 
 
 def downmix(layout: av.AudioLayout) -> Filter:
-    """The filter that makes mono of one channel, and stereo of more.
+    """Returns the filter that makes mono of one channel, and stereo of more.
 
-    FFmpeg knows how loud each loudspeaker of an order is on either side. Of ambisonic sound the first channel, which
-    holds what comes from all directions, is on both sides; so is the mean of channels that FFmpeg cannot place.
+    FFmpeg mixes all layouts that it knows. For ambisonic sound both sides have the omnidirectional first channel, and
+    for other unknown layouts the mean of all channels.
     """
     name = "stereo" if layout.nb_channels > 1 else "mono"
     usual = ("aformat", {"channel_layouts": name})
@@ -103,7 +104,7 @@ def downmix(layout: av.AudioLayout) -> Filter:
 
 
 def is_ambisonic(layout: av.AudioLayout) -> bool:
-    """Whether the channels are directions, not loudspeakers; the first is then the sound as one microphone hears it."""
+    """Whether the channels are directions, not loudspeakers; then the first one is omnidirectional."""
     return layout.name.startswith("ambisonic")
 
 
@@ -121,10 +122,10 @@ def _graph(
 
 
 def _kept(layout: av.AudioLayout) -> av.AudioLayout:
-    """The layout, which stays in memory if the order of its channels is the file's own.
+    """Returns the layout, which Python never frees if the order of its channels is the file's own.
 
-    PyAV 18.1 frees such an order twice, with the layout and with the frame or the codec that it describes. This kills
-    the process. So Python may not free the layout, which costs less than 100 bytes a frame.
+    PyAV 18.1 frees such an order twice, with the layout and with its frame or codec, which kills the process. Keeping
+    the layout costs less than 100 bytes a frame.
     """
     if " (" in layout.name or is_ambisonic(layout):  # "8 channels (FL+FR+…)"
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))

@@ -1,29 +1,28 @@
-"""The one place where the sizes of sound, spectrogram and code grids are decided."""
+"""The sizes of sound, spectrogram and code grids, all derived in one place."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes of a window of sound, of its spectrogram and of its two grids of codes; everything else is derived.
+    """Sizes of a window of sound, of its spectrogram and of its two grids of codes.
 
-    Why: a spectrogram, a grid of codes and a sequence length that were computed in different places drift apart.
-    Here five numbers are chosen and the rest follows. The geometry travels inside every checkpoint as plain data.
+    Why: sizes that are computed in several places drift apart. Every checkpoint has the geometry as plain data.
 
-    The frequency bins are linear, so that the way back to a waveform needs no mel inversion, and `num_frames` frames
-    are centred on the samples 0, hop, 2 hop, …: a window is `(num_frames - 1) * hop_samples` samples long.
+    The frequency bins are linear, so that no mel inversion is needed. The `num_frames` frames are centred on the
+    samples 0, hop, 2 hop, …: a window is `(num_frames - 1) * hop_samples` samples long.
 
     Args:
         sample_rate_hz: samples a second, mono.
         n_fft: length of the Fourier transform and of its Hann window, in samples; gives `n_fft // 2 + 1` bins.
         hop_samples: samples between two frames.
-        num_frames: frames of a window, the length that the models are trained on.
-        dynamic_range_db: magnitudes from this far below a full-scale sine up to it are mapped to [-1, 1].
+        num_frames: frames of a window, the length on which the models are trained.
+        dynamic_range_db: range of magnitudes, up to a full-scale sine, that is mapped to [-1, 1].
         bottom_stride: bins, and frames, that share one bottom code.
         top_stride: bins, and frames, that share one top code; a multiple of `bottom_stride`.
 
     Raises:
-        ValueError: where the bins or the frames are not a multiple of `top_stride`.
+        ValueError: if the bins or the frames are not a multiple of `top_stride`, or that of `bottom_stride`.
     """
 
     sample_rate_hz: int = 16_000
@@ -73,14 +72,14 @@ class Geometry:
         return (num_frames - 1) * self.hop_samples
 
     def top_columns_of(self, num_samples: int) -> int:
-        """The fewest columns of top codes whose sound is at least `num_samples` long."""
+        """Fewest columns of top codes whose sound is at least `num_samples` long."""
         num_frames = -(-num_samples // self.hop_samples) + 1
         return -(-num_frames // self.top_stride)
 
     def codes_per_second(self, stride: int) -> float:
-        """Codes that a second of sound has in a grid of this stride."""
+        """Codes for a second of sound in a grid of this stride."""
         return self.num_bins // stride * self.sample_rate_hz / self.hop_samples / stride
 
     def as_dict(self) -> dict[str, int | float]:
-        """Plain data, as it is stored in a checkpoint."""
+        """Plain data for a checkpoint."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The grain of noise: what a mean over spectrograms has lost, put back."""
+"""The grain of noise, which a mean over spectrograms lacks."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,29 +7,28 @@ from torch import Tensor
 
 from media.sound.geometry import Geometry
 
-NOISE_STD_DB = 5.57  # of a noise's level in one bin of one frame, at any loudness
-NOISE_MEAN_DB = -2.51  # of the same, against the level of its mean power
+NOISE_STD_DB = 5.57  # standard deviation of noise's level in one bin of one frame, at any loudness
+NOISE_MEAN_DB = -2.51  # mean of this level, relative to that of the mean power
 
 
 def add_grain(
     pieces: Iterable[Tensor], std_db: Tensor, geometry: Geometry, seeds: Sequence[int], strength: float = 1.0
 ) -> Iterator[Tensor]:
-    """Consecutive pieces of a smooth spectrogram → the same, as uneven as sound is.
+    """Adds the grain of noise to consecutive pieces of a smooth spectrogram.
 
-    Why: a model that is fitted by squared error gives the mean of all spectrograms that are possible. In a noise, in
-    breath, in the hiss of a bark, the level of each bin varies by 5.57 dB around its mean from frame to frame, and a
-    mean without that sounds like an organ. How much is missing is known: it is the error that is left. Here the levels
-    of white noise, seen through the same window, vary the picture by as much.
+    Why: a model fitted by squared error predicts the mean of all possible spectrograms. In noise, breath, or the hiss
+    of a bark, levels vary by 5.57 dB around their mean from frame to frame. Without this a mean sounds like an organ.
+    The remaining error is the missing variation, which levels of white noise through the same window restore.
 
     Args:
         pieces: (batch, 1, bins, frames), -1 at the floor and 1 at full scale.
-        std_db: (bins,) of the error that is left; more than noise has is taken for an error of another kind.
-        geometry: of the spectrogram.
-        seeds: of the noise of each row of the batch.
-        strength: the share of it that is put back.
+        std_db: (bins,) standard deviations of the remaining error; more than noise has is another kind of error.
+        geometry: geometry of the spectrogram.
+        seeds: seeds of the noise for each row of the batch.
+        strength: share of the grain to add.
 
     Yields:
-        As many pieces, of the same shapes; what lies at the floor stays there.
+        The pieces in the same shapes; values at the floor stay there.
 
     Source: levels of noise: the logarithm of a Rayleigh distribution, e.g. Y. Ephraim, D. Malah, "Speech Enhancement
     Using a Minimum Mean-Square Error Log-Spectral Amplitude Estimator", 1985, section II.
@@ -44,7 +43,7 @@ def add_grain(
 
 
 class _NoiseLevels:
-    """Levels of endless white noises, in dB about their mean: (rows, 1, bins, frames) at a time."""
+    """Levels of endless white noises, in dB around their mean, as (rows, 1, bins, frames)."""
 
     def __init__(self, n_fft: int, hop_samples: int, seeds: Sequence[int]) -> None:
         self.hop_samples = hop_samples
@@ -57,7 +56,7 @@ class _NoiseLevels:
         self.past = samples[:, num_frames * self.hop_samples :]
         frames = samples.unfold(1, len(self.window), self.hop_samples) * self.window
         power = torch.fft.rfft(frames).abs().square() / self.window.square().sum()
-        power[..., 0], power[..., -1] = power[..., 1], power[..., -2]  # without a phase these two would vary more
+        power[..., 0], power[..., -1] = power[..., 1], power[..., -2]  # these two, which have no phase, vary more
         return (10 * power.clamp(min=1e-10).log10() - NOISE_MEAN_DB).movedim(-1, -2)[:, None]
 
     def _samples(self, num: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Phases for magnitudes: a waveform from a spectrogram, in one piece or piece by piece without end."""
+"""The Griffin-Lim algorithm for a spectrogram as a whole or in an endless stream of pieces."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from media.sound.phase_gradient import gradient_phase
 
-NUM_SHARED_FRAMES = 16  # of one piece and the next: half of them are decided, half are changed once more
+NUM_SHARED_FRAMES = 16  # frames that two pieces share: half of them are final, half change again
 
 
 def griffin_lim(
@@ -18,18 +18,17 @@ def griffin_lim(
     phase: Tensor,
     past: Tensor | None = None,
 ) -> Tensor:
-    """The fast Griffin-Lim algorithm; what was heard before may be given, so that the new goes on from it.
+    """Runs the fast Griffin-Lim algorithm, optionally as the continuation of a waveform.
 
-    Why not torchaudio's: it knows no past, and its random phases differ from row to row and from device to device.
+    Why not torchaudio's: it cannot continue a waveform, and its random phases differ between rows and devices.
 
     Args:
         magnitude: (batch, bins, frames), linear, of Hann windows centred on the samples 0, hop, 2 hop, …
-        hop_samples: between two frames.
-        num_iterations: each is an inverse and a forward transform.
-        momentum: from 0 (the classic algorithm) to below 1.
-        phase: (batch, bins, frames) in radians to begin with, or (bins, frames), the same for each row.
-        past: (batch, samples) that the result begins with: its first half is kept as it is, over the second it fades
-            into the new.
+        hop_samples: samples between two frames.
+        num_iterations: iterations of an inverse and a forward transform.
+        momentum: momentum from 0 (the classic algorithm) to below 1.
+        phase: initial phases (batch, bins, frames) in radians, or (bins, frames) for all rows.
+        past: (batch, samples) start of the result: the first half is kept, the second fades into the new.
 
     Returns:
         (batch, (frames - 1) * hop samples).
@@ -42,40 +41,40 @@ def griffin_lim(
     num_samples = (magnitude.shape[2] - 1) * hop_samples
     if past is not None:
         num_kept = past.shape[1] // 2
-        newness = torch.linspace(0, 1, past.shape[1] - num_kept, device=past.device)
-        newness = torch.cat([newness.new_zeros(num_kept), newness])
+        fade = torch.linspace(0, 1, past.shape[1] - num_kept, device=past.device)
+        fade = torch.cat([fade.new_zeros(num_kept), fade])
 
-    def waveform_of(directions: Tensor) -> Tensor:
+    def invert(directions: Tensor) -> Tensor:
         waveform = torch.istft(magnitude * directions, n_fft, hop_samples, window=window, length=num_samples)
         if past is not None:
-            beginning = past.lerp(waveform[:, : past.shape[1]], newness)
-            waveform = torch.cat([beginning, waveform[:, past.shape[1] :]], dim=1)
+            start = past.lerp(waveform[:, : past.shape[1]], fade)
+            waveform = torch.cat([start, waveform[:, past.shape[1] :]], dim=1)
         return waveform
 
     directions = torch.polar(torch.ones_like(phase), phase).expand(len(magnitude), -1, -1)
     before = torch.zeros_like(directions)
     for _ in range(num_iterations):
-        rebuilt = torch.stft(waveform_of(directions), n_fft, hop_samples, window=window, return_complex=True)
+        rebuilt = torch.stft(invert(directions), n_fft, hop_samples, window=window, return_complex=True)
         directions = rebuilt - momentum / (1 + momentum) * before
         directions = directions / (directions.abs() + 1e-16)
         before = rebuilt
-    return waveform_of(directions)
+    return invert(directions)
 
 
 def invert_pieces(
     pieces: Iterable[Tensor], hop_samples: int, num_iterations: int, momentum: float, seed: int
 ) -> Iterator[Tensor]:
-    """The waveform of consecutive pieces of one long spectrogram, in constant memory.
+    """Inverts consecutive pieces of one long spectrogram, in constant memory and without audible borders.
 
-    Each piece shares frames with the one before, and goes on from its phases and its waveform; the border is not heard.
+    Each piece shares frames with the previous one, and continues its phases and its waveform.
 
     Args:
-        pieces: (batch, bins, frames) of linear magnitudes each.
+        pieces: (batch, bins, frames), linear magnitudes.
         hop_samples, num_iterations, momentum: see `griffin_lim`.
-        seed: see `gradient_phase`.
+        seed: seed of the random phases.
 
     Yields:
-        (batch, samples); all together (number of frames - 1) * hop samples.
+        (batch, samples), in all (number of frames - 1) * hop samples.
     """
     generator = torch.Generator().manual_seed(seed)
     shared, past, known, waveform, num_told = None, None, None, None, 0
@@ -88,7 +87,7 @@ def invert_pieces(
         waveform = griffin_lim(magnitude, hop_samples, num_iterations, momentum, phase, past)
         end = waveform.shape[1] - (NUM_SHARED_FRAMES - 1) * hop_samples
         past = waveform[:, end:]
-        known = _phases(past, magnitude.shape[1], hop_samples)[:, :, :-1]  # half of the last lies beyond it
+        known = _find_phases(past, magnitude.shape[1], hop_samples)[:, :, :-1]  # the last one reaches beyond it
         yield waveform[:, num_told : end + past.shape[1] // 2]
         shared, num_told = magnitude[:, :, -NUM_SHARED_FRAMES:], past.shape[1] // 2
     if waveform is not None and past is not None:
@@ -98,8 +97,8 @@ def invert_pieces(
         yield griffin_lim(shared, hop_samples, num_iterations, momentum, phase)
 
 
-def _phases(waveform: Tensor, num_bins: int, hop_samples: int) -> Tensor:
-    """(batch, bins, frames) of waveforms (batch, samples)."""
+def _find_phases(waveform: Tensor, num_bins: int, hop_samples: int) -> Tensor:
+    """Computes the phases (batch, bins, frames) of waveforms (batch, samples)."""
     n_fft = 2 * (num_bins - 1)
     window = torch.hann_window(n_fft, device=waveform.device)
     return torch.stft(waveform, n_fft, hop_samples, window=window, return_complex=True).angle()

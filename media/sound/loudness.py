@@ -1,4 +1,4 @@
-"""How loud a sound is to a listener, and how high it swings between its samples."""
+"""Loudness and true peak of a sound."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,18 +10,18 @@ import numpy as np
 
 from media.sound.frames import as_frames, filter_frames
 
-SILENCE_LUFS = -70.0  # not more: the absolute gate of EBU R 128
-NUM_STEPS = 4  # of 0.1 s, in one gating block
+SILENCE_LUFS = -70.0  # the absolute gate of EBU R 128, the highest level of silence
+NUM_STEPS = 4  # steps of 0.1 s in one gating block
 
 
 @dataclass(frozen=True)
 class Loudness:
-    """Two figures of a sound; both are -inf for silence.
+    """Loudness and true peak of a sound, both -inf for silence.
 
     Attributes:
-        integrated_lufs: loudness of the whole, without its pauses. A full-scale tone of 1 kHz has -3.01 LUFS in mono
-            and 0 LUFS on both channels of a stereo sound.
-        true_peak_dbtp: highest absolute value of the waveform between its samples, in dB of full scale.
+        integrated_lufs: loudness of the whole without pauses. A full-scale tone of 1 kHz has -3.01 LUFS in mono, and 0
+            LUFS on both channels in stereo.
+        true_peak_dbtp: highest absolute value, also between samples, in dB relative to full scale.
     """
 
     integrated_lufs: float
@@ -29,13 +29,11 @@ class Loudness:
 
 
 def measure_loudness(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Loudness:
-    """Measures a sound of any length in blocks, by FFmpeg's `ebur128`.
-
-    A sound shorter than a gating block of 0.4 s is taken for one block.
+    """Measures a sound of any length by FFmpeg's `ebur128`; less than 0.4 s count as one gating block.
 
     Args:
-        blocks: each (channels, samples) in [-1, 1], one or two channels, of any length.
-        sample_rate_hz: of all blocks.
+        blocks: (channels, samples) in [-1, 1], one or two channels, of any length.
+        sample_rate_hz: sample rate of all blocks.
 
     Source: ITU-R BS.1770-5, annexes 1 (loudness) and 2 (true peak).
     """
@@ -43,7 +41,7 @@ def measure_loudness(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Loudn
     num_samples, peak = 0, 0.0
 
     def padded() -> Iterator[np.ndarray]:
-        """The blocks and silence: up to the end of a step, and one step more, in which the last peak appears."""
+        """Yields the blocks and silence to the end of a step, and one step more, in which the last peak appears."""
         nonlocal num_samples, peak
         for block in blocks:
             if block.size:
@@ -68,15 +66,15 @@ def measure_loudness(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Loudn
 
 
 def to_lufs(energy: np.ndarray | float) -> np.ndarray:
-    """Loudness of a mean square, summed over the channels."""
+    """Converts a mean square, summed over the channels, to loudness."""
     with np.errstate(divide="ignore"):
         return -0.691 + 10 * np.log10(energy)
 
 
 def _measure_steps(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> list[list[float]]:
-    """Momentary and integrated loudness, and the true peak until then, after each 0.1 s.
+    """Measures momentary and integrated loudness, and the true peak so far, after each 0.1 s.
 
-    FFmpeg writes them to a file, as PyAV before 18.1 does not give what a filter says of a frame.
+    FFmpeg writes them to a file, since PyAV before 18.1 does not read the metadata of frames.
     """
     keys = [f"lavfi.r128.{name}=" for name in ("M", "I", "true_peak")]
     with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""First phases for magnitudes, from how these change over time and frequency."""
+"""Initial phases from the gradient of the magnitudes over time and frequency."""
 
 import numpy as np
 import torch
@@ -6,28 +6,27 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from torch import Tensor
 
-HANN_WIDTH = 0.25645  # times the squared length of a Hann window: gamma of the Gaussian window most like it
-TOLERANCE = 1e-4  # what is weaker, beside the loudest, has random phases
+HANN_WIDTH = 0.25645  # gamma of the Gaussian window nearest to a Hann window, divided by the latter's squared length
+TOLERANCE = 1e-4  # share of the highest magnitude below which phases are random
 
 
 def gradient_phase(
     magnitude: Tensor, hop_samples: int, generator: torch.Generator, known: Tensor | None = None
 ) -> Tensor:
-    """Phases that fit their neighbours, by integrating a gradient that the magnitudes alone give.
+    """Integrates phases from their gradient, which follows from the magnitudes, as a start for Griffin-Lim.
 
-    Why: where a window is Gaussian the levels' slope over frequency is the phase's over time, and the other way round;
-    a Hann window is almost Gaussian. The algorithm of Griffin and Lim begins far nearer to its end with these phases
-    than with random ones.
+    Why: for a Gaussian window, which a Hann window resembles, the slope of the levels over frequency is that of the
+    phase over time, and vice versa. Griffin-Lim converges far sooner from these phases than from random ones.
 
-    From the loudest value on, phases spread to the neighbours, the louder ones first. In the paper a heap decides which
-    comes next. Here the paths are those of the spanning tree whose edges join the loudest neighbours: it differs from
-    the heap's in a few places, and libraries find it for a whole picture several times as fast.
+    From the loudest value phases spread to the neighbours, the louder ones first, in the paper by a heap. Here they
+    follow the spanning tree that joins the loudest neighbours, which differs in a few places and which libraries find
+    several times as fast.
 
     Args:
         magnitude: (batch, bins, frames), linear, of Hann windows centred on the samples 0, hop, 2 hop, …
-        hop_samples: between two frames.
-        generator: of the random phases, for values below the tolerance and where the integration begins.
-        known: (batch, bins, known frames) in radians, of the first frames, which the others then go on from.
+        hop_samples: samples between two frames.
+        generator: generator of the random phases, for values below the tolerance and the start of the integration.
+        known: (batch, bins, known frames), phases of the first frames in radians, which the others continue.
 
     Returns:
         (batch, bins, frames) in radians, on the device of the magnitudes; computed on the CPU.
@@ -35,11 +34,11 @@ def gradient_phase(
     Source: Z. Průša, P. Balazs, P. Søndergaard, "A Noniterative Method for Reconstruction of Phase from STFT
     Magnitude", 2017.
     """
-    beginning = random_phase(magnitude, generator).cpu().double().numpy()
+    start = random_phase(magnitude, generator).cpu().double().numpy()
     phases = []
     for number, row in enumerate(magnitude.detach().cpu().double().numpy()):
         num_known = 0 if known is None else known.shape[2]
-        first = beginning.copy()
+        first = start.copy()
         if known is not None:
             first[:, :num_known] = known[number].cpu().numpy()
         phases.append(_integrate(row, hop_samples, first, num_known))
@@ -47,38 +46,39 @@ def gradient_phase(
 
 
 def random_phase(magnitude: Tensor, generator: torch.Generator) -> Tensor:
-    """(bins, frames) in radians, drawn on the CPU: every device and every row of a batch begins with the same."""
+    """Draws phases (bins, frames) in radians on the CPU, the same for every device and every row of a batch."""
     return 2 * torch.pi * torch.rand(magnitude.shape[1:], generator=generator).to(magnitude.device)
 
 
 def _integrate(magnitude: np.ndarray, hop_samples: int, first: np.ndarray, num_known: int) -> np.ndarray:
-    """(bins, frames) of phases: those of `first` where a path begins, and their sums with the slopes along it."""
+    """Sums the slopes along each path, from the phase in `first` at its start, to phases (bins, frames)."""
     threshold = max(TOLERANCE * magnitude.max(), np.finfo(magnitude.dtype).tiny)
     level = np.log(np.maximum(magnitude, threshold))
     over_bins, over_frames = _slopes(level, hop_samples)
     before = _neighbours_before(level - level.max(), magnitude > threshold, num_known)
 
     root, nodes = magnitude.size, np.arange(magnitude.size)
-    is_begun = before == root
-    other = np.where(is_begun, nodes, before)
+    is_start = before == root
+    other = np.where(is_start, nodes, before)
     over_bins, over_frames = over_bins.ravel(), over_frames.ravel()
     is_beside = np.abs(nodes - other) == 1
     slope = np.where(is_beside, over_frames + over_frames[other], over_bins + over_bins[other]) / 2
-    phase = np.append(np.where(is_begun, first.ravel(), np.sign(nodes - other) * slope), 0.0)
+    phase = np.append(np.where(is_start, first.ravel(), np.sign(nodes - other) * slope), 0.0)
     before = np.append(before, root)
-    while (before < root).any():  # sums along paths twice as long each time
+    while (before < root).any():  # doubles the length of the summed paths
         phase += phase[before]
         before = before[before]
     return phase[:root].reshape(magnitude.shape)
 
 
 def _slopes(level: np.ndarray, hop_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Radians from bin to bin and from frame to frame, at each value of natural-log levels (bins, frames)."""
+    """Computes radians per bin and per frame from natural-log levels (bins, frames)."""
     n_fft = 2 * (level.shape[0] - 1)
     gamma = HANN_WIDTH * n_fft**2
     frequency = 2 * np.pi * hop_samples / n_fft * np.arange(level.shape[0])[:, np.newaxis]
     over_frames = frequency + hop_samples * n_fft / gamma * _gradient(level, axis=0)
-    over_bins = np.pi - gamma / (hop_samples * n_fft) * _gradient(level, axis=1)  # π: a frame counts from its beginning
+    # With π, phases refer to the starts of frames.
+    over_bins = np.pi - gamma / (hop_samples * n_fft) * _gradient(level, axis=1)
     return over_bins, over_frames
 
 
@@ -87,12 +87,12 @@ def _gradient(level: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _neighbours_before(level: np.ndarray, is_loud: np.ndarray, num_known: int) -> np.ndarray:
-    """Which value each value's phase is computed from, as its number in the flattened picture; `level.size` for none.
+    """Finds the flat index of the value from which each value's phase is computed; `level.size` for none.
 
     Args:
         level: (bins, frames), at most 0.
-        is_loud: (bins, frames), whether a value may have neighbours before and after it.
-        num_known: frames at the beginning, the values of which have none before them.
+        is_loud: (bins, frames), whether a value may be part of a path.
+        num_known: frames at the start, whose values start paths.
     """
     root = level.size
     nodes = np.arange(root, dtype=np.int32).reshape(level.shape)  # SciPy's graphs had no wider numbers before 1.16
@@ -102,7 +102,7 @@ def _neighbours_before(level: np.ndarray, is_loud: np.ndarray, num_known: int) -
         ends.append(nodes[here][are_loud])
         others.append(nodes[there][are_loud])
         lengths.append(2 - (level[here] + level[there])[are_loud])
-    # All paths begin at the root: those to what is known at no cost, the others at a cost above all between neighbours.
+    # All paths start at the root: those to known values at the lowest cost, the others at the highest.
     to_root = np.where(is_loud, 3 - 2 * level.min() - level, 0)
     to_root[:, :num_known] = 1
     ends.append(nodes[to_root > 0])

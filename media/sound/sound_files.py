@@ -1,4 +1,4 @@
-"""Sound files as waveforms, and waveforms as sound files; `media.soundtrack.streams` is for long ones."""
+"""Reading and writing of short sounds as waveforms; `media.soundtrack.streams` is for long ones."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torchaudio
 from media.files import atomic_path
 from media.sound.frames import UnreadableSound, decode_frames, filter_frames, is_ambisonic
 
-HIGHEST_PEAK = 10.0  # of float samples; higher ones are integers, or damaged
+HIGHEST_PEAK = 10.0  # for float samples; higher ones are integers, or damaged
 CANCELLED_SHARE = 0.1  # see `mix_to_mono`
 BEST_RESAMPLING = {  # librosa's `kaiser_best`: the pass band ends at 0.95 of the lower Nyquist frequency
     "lowpass_filter_width": 64,
@@ -22,25 +22,22 @@ BEST_RESAMPLING = {  # librosa's `kaiser_best`: the pass band ends at 0.95 of th
 
 
 def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
-    """The sound of a file, whatever its format, as the one kind of waveform that everything else works on.
+    """Reads the sound of a file of any format, mono and at the given rate.
 
-    soundfile reads sound files; PyAV decodes what soundfile does not know, such as videos. Channels are averaged, never
-    summed (see `mix_to_mono`): a stereo file is as loud as its mono version. Silence in a sound file is a valid sound.
-
-    A damaged file, or one that was cut short, is an error if its format tells (FLAC, MP4 and most others do). Formats
-    that do not tell, such as WAV and MP3, give the part that is there.
+    soundfile reads sound files, and PyAV all others, such as videos. Channels are averaged (see `mix_to_mono`), so that
+    stereo is as loud as mono. A damaged or incomplete file is an error if its format shows it, as FLAC, MP4 and most
+    others do; of others, such as WAV and MP3, the existing part is read.
 
     Args:
-        path: a sound file, or a video with a sound track.
-        sample_rate_hz: the rate to resample to, once, from the file's own rate.
+        path: sound file, or video with a sound track.
+        sample_rate_hz: rate to resample to.
 
     Returns:
-        float32 (num_samples,), in about [-1, 1]: lossy formats and resampling may pass 1 by a little.
+        float32 (num_samples,), in about [-1, 1]: lossy formats and resampling may slightly exceed 1.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        UnreadableSound: if the file holds no sound, an empty or a damaged one, or samples that are not finite or too
-            high for a sound.
+        UnreadableSound: if the sound is missing, empty or damaged, or has samples that are not finite or too high.
     """
     path = Path(path)
     if not path.is_file():
@@ -64,9 +61,9 @@ def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
 
 
 def mix_to_mono(channels: np.ndarray) -> np.ndarray:
-    """The mean (num_samples,) of channels (num_samples, num_channels), or the loudest one if they cancel each other.
+    """Averages channels (num_samples, num_channels), or returns the loudest one if they cancel each other.
 
-    Channels cancel if their mean has less than a tenth of the power that the mean of unrelated channels would have.
+    They cancel if their mean has less than a tenth of the power of the mean of uncorrelated channels.
     """
     mean, power = channels.mean(axis=1), np.square(channels).mean(axis=0)
     if np.square(mean).mean() < CANCELLED_SHARE * power.mean() / len(power):
@@ -75,12 +72,12 @@ def mix_to_mono(channels: np.ndarray) -> np.ndarray:
 
 
 def write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
-    """Writes a mono, 16-bit PCM WAV file that appears complete or not at all.
+    """Writes a mono, 16-bit PCM WAV file, which is complete or absent.
 
     Args:
-        path: the file to write or to replace; its folder is made if it is missing.
+        path: file to write or to replace; a missing folder is made.
         waveform: (num_samples,), in [-1, 1].
-        sample_rate_hz: samples a second.
+        sample_rate_hz: sample rate of the waveform.
 
     Raises:
         ValueError: if `check_waveform` refuses the waveform.
@@ -91,7 +88,7 @@ def write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
 
 
 def check_waveform(waveform: np.ndarray) -> None:
-    """Refuses a waveform that a file would have to clip, guess or leave empty.
+    """Checks that a file can hold a waveform without clipping.
 
     Raises:
         ValueError: if the waveform is not (num_samples,), is empty, is not finite, or leaves [-1, 1].
@@ -117,14 +114,14 @@ def check_finite(path: Path, samples: np.ndarray) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """The waveform, float32 (..., num_samples), at another sample rate; unchanged if the rates are equal."""
+    """Resamples a waveform, float32 (..., num_samples); equal rates leave it unchanged."""
     if from_hz == to_hz:
         return samples
     return torchaudio.functional.resample(torch.tensor(samples), from_hz, to_hz, **BEST_RESAMPLING).numpy()
 
 
 def _is_unfinished(path: Path, sound: soundfile.SoundFile) -> bool:
-    """Whether the recording of a WAV file broke off before its header was told the lengths of file and sound."""
+    """Whether the recording of a WAV file broke off before its header got the lengths of file and sound."""
     if sound.frames or sound.format != "WAV":
         return False
     with path.open("rb") as file:
@@ -137,21 +134,21 @@ def _read_with_soundfile(path: Path, sound: soundfile.SoundFile) -> tuple[np.nda
             channels = sound.read(dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise UnreadableSound(f"{path} is damaged: {error}") from error
-        is_estimate = sound.subtype.startswith("MPEG")  # the length of MP3, in a WAV file too
+        is_estimate = sound.subtype.startswith("MPEG")  # of the length, also of MP3 in a WAV file
         if len(channels) < sound.frames and not is_estimate:
             raise UnreadableSound(f"{path} is damaged: {len(channels)} of {sound.frames} samples are readable.")
         return channels, sound.samplerate
 
 
 def _read_with_pyav(path: Path) -> tuple[np.ndarray, int]:
-    """Channels (num_samples, num_channels) and their rate; of ambisonic sound the channel of all directions alone."""
+    """Reads channels (num_samples, num_channels) and their rate; of ambisonic sound only the first channel."""
     pieces = []
     try:
         with av.open(path, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise UnreadableSound(f"{path} has no sound track.")
             (track, *_), rate_hz = container.streams.audio, 0
-            # Interleaved, as PyAV gives any number of channels then. All stay: FFmpeg's mono of stereo is √2 too loud.
+            # PyAV reads any number of interleaved channels. FFmpeg's own downmix to mono is √2 too loud.
             interleaved = ("aformat", {"sample_fmts": "flt"})
             for frame in filter_frames(decode_frames(track, container.demux(track)), interleaved):
                 channels = frame.to_ndarray().reshape(frame.samples, -1)

@@ -1,4 +1,4 @@
-"""From waveforms to the pictures that the models see, and back."""
+"""Spectrograms for the models, and their inverse."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,8 +18,8 @@ FRAMES_AT_ONCE = 4096
 class Spectrogram(nn.Module):
     """Log-magnitude spectrogram with an absolute scale, and its inverse by the phases' gradient and Griffin-Lim.
 
-    Why: the VQ-VAE works on pictures of sound. 0 dB is a full-scale sine (the same for every clip, so that a quiet
-    sound stays quiet), `dynamic_range_db` below it is silence, and this range is mapped to [-1, 1].
+    The range from silence, `dynamic_range_db` below a full-scale sine, up to that sine is mapped to [-1, 1]. It is the
+    same for every clip, so that a quiet sound stays quiet.
 
     Shapes: waveform (..., samples) in [-1, 1] ↔ spectrogram (..., 1, bins, frames) in [-1, 1],
     frames = samples // hop + 1. Always computed in fp32, whatever the precision around it.
@@ -49,7 +49,7 @@ class Spectrogram(nn.Module):
         return picture.reshape(*waveform.shape[:-1], 1, *picture.shape[-2:])
 
     def magnitude(self, spectrogram: Tensor) -> Tensor:
-        """Linear STFT magnitudes of a spectrogram; what lies at the floor becomes exact silence."""
+        """Converts a spectrogram to linear STFT magnitudes; the floor becomes exact silence."""
         picture = spectrogram.float().clamp(-1, 1)
         magnitude = self.full_scale * 10 ** ((picture - 1) * self.geometry.dynamic_range_db / 40)
         return magnitude * (picture > -1)
@@ -58,8 +58,8 @@ class Spectrogram(nn.Module):
     def invert(self, spectrogram: Tensor, num_iterations: int = 64, momentum: float = 0.99, seed: int = 0) -> Tensor:
         """Spectrogram (..., 1, bins, frames) → waveform (..., (frames - 1) * hop samples) in [-1, 1].
 
-        The first phases come from the magnitudes, see `gradient_phase`; what is random in them is drawn from `seed`, so
-        that the same picture gives the same sound. A waveform that would clip is scaled down as a whole.
+        The same seed, for the random part of the phases, gives the same sound. A waveform that would clip is scaled
+        down as a whole.
         """
         with torch.autocast(spectrogram.device.type, enabled=False):
             magnitude = self.magnitude(spectrogram)
@@ -75,9 +75,9 @@ class Spectrogram(nn.Module):
     def invert_pieces(
         self, pieces: Iterable[Tensor], num_iterations: int = 64, momentum: float = 0.99, seed: int = 0
     ) -> Iterator[Tensor]:
-        """Consecutive pieces (batch, 1, bins, frames) of a long spectrogram → those of its waveform (batch, samples).
+        """Consecutive pieces (batch, 1, bins, frames) of a long spectrogram → pieces (batch, samples) of its waveform.
 
-        In constant memory, and without a border to be heard. What comes may go beyond [-1, 1].
+        Memory is constant, and borders are inaudible. The waveform may exceed [-1, 1].
         """
         magnitudes = (self.magnitude(piece)[:, 0] for piece in pieces)
         yield from invert_pieces(magnitudes, self.geometry.hop_samples, num_iterations, momentum, seed)
@@ -85,9 +85,9 @@ class Spectrogram(nn.Module):
 
 @torch.no_grad()
 def spectrogram_of_file(path: Path, geometry: Geometry, max_columns: int = 1500) -> np.ndarray:
-    """The spectrogram (bins, columns) in [-1, 1] of a sound file of the geometry's rate, in bounded memory.
+    """Computes the spectrogram (bins, columns) in [-1, 1] of a sound file of the geometry's rate, in bounded memory.
 
-    Where it has more than `max_columns` frames, each column is the loudest of several.
+    If it has more than `max_columns` frames, each column is the maximum of several.
     """
     spectrogram, hop = Spectrogram(geometry), geometry.hop_samples
     with soundfile.SoundFile(path) as file:
@@ -95,7 +95,7 @@ def spectrogram_of_file(path: Path, geometry: Geometry, max_columns: int = 1500)
         size = -(-num_frames // max_columns)
         block = size * -(-FRAMES_AT_ONCE // size)
         context = -(-geometry.n_fft // hop)
-        # Made at once: small pieces that stay, between large ones that go, would tear the memory into holes.
+        # Allocated at once: small pieces between large ones that are freed would fragment the memory.
         columns = np.empty((geometry.num_bins, -(-num_frames // size)), np.float32)
         for first in range(0, num_frames, block):
             start = max(0, first - context)
