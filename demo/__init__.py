@@ -1,4 +1,4 @@
-"""The demo's own small data set: two classes, drawn and synthesised offline, and the animals in it."""
+"""A small data set of drawn animals and synthesised sounds, in two classes."""
 
 from dataclasses import dataclass
 
@@ -24,53 +24,33 @@ EYES: tuple[Colour, ...] = ((150, 190, 70), (226, 178, 50), (110, 170, 210), (15
 
 @dataclass(frozen=True)
 class Animal:
-    """One cat or dog: its looks, and its place and pose in the picture.
+    """A cat or a dog: its appearance, and its position and pose in the picture.
 
-    Why: a photo needs one animal, a video needs the same one again a little moved (`dataclasses.replace`).
-
-    Args:
-        label: class, 'cat' or 'dog'.
-        fur: main colour.
-        marking: colour of the pattern.
-        eyes: colour of the irises.
-        pattern: shape of the marking, one of `PATTERNS`.
-        pose: position of the body, one of `POSES`; 'head' leaves the body out.
-        x: centre of the head, 0 (left) to 1 (right).
-        y: centre of the head, 0 (top) to 1 (bottom).
-        scale: radius of the head as a fraction of the picture's shorter side.
-        tilt_rad: rotation of the head, clockwise.
-        yaw: turn of the face, -1 (to the left) to 1 (to the right).
-        stretch: width of the head over its usual width.
-        ear_length: length of the ears over their usual length.
-        ear_spread: -1 (ears close together) to 1 (far apart).
-        fluff: raggedness of the fur's edge, 0 (smooth) to 0.05.
-        eye_opening: 0 (closed) to 1 (wide open).
-        tail_side: side of the tail, the lying body and the patch, -1 (left) or 1 (right).
-        tongue: whether the tip of the tongue shows.
+    Why: a photo shows one animal, and a video shows the same one moving (`dataclasses.replace`).
     """
 
-    label: str
+    label: str  # 'cat' or 'dog'
     fur: Colour
     marking: Colour
     eyes: Colour
-    pattern: str
-    pose: str
-    x: float
-    y: float
-    scale: float
-    tilt_rad: float
-    yaw: float
-    stretch: float
-    ear_length: float
-    ear_spread: float
-    fluff: float
-    eye_opening: float
-    tail_side: int
-    tongue: bool
+    pattern: str  # shape of the marking, one of `PATTERNS`
+    pose: str  # one of `POSES`; 'head' leaves the body out
+    x: float  # centre of the head, 0 (left) to 1 (right)
+    y: float  # centre of the head, 0 (top) to 1 (bottom)
+    scale: float  # radius of the head as a fraction of the picture's shorter side
+    tilt_rad: float  # rotation of the head, clockwise
+    yaw: float  # turn of the face, -1 (to the left) to 1 (to the right)
+    stretch: float  # width of the head over its usual width
+    ear_length: float  # length of the ears over their usual length
+    ear_spread: float  # -1 (ears close together) to 1 (far apart)
+    fluff: float  # raggedness of the fur's edge, 0 (smooth) to 0.05
+    eye_opening: float  # 0 (closed) to 1 (wide open)
+    tail_side: int  # side of the tail, the lying body and the patch, -1 (left) or 1 (right)
+    tongue: bool  # whether the tip of the tongue shows
 
 
 def sample_animal(label: str, rng: np.random.Generator) -> Animal:
-    """Draws a random animal. All but the label is drawn alike for both labels, so that only shapes tell them apart.
+    """Draws a random animal. All but its shape has the same distribution for both labels.
 
     Raises:
         ValueError: if the label is neither 'cat' nor 'dog'.

@@ -1,7 +1,6 @@
-"""`python -m demo` goes the whole way, from no data at all to a video with sound, in minutes on a CPU.
+"""`python -m demo` makes data, fits all models and gives a silent video a sound track, in minutes on a CPU.
 
-It makes the data, fits the four models with the demo's overlays and gives a silent video a sound track, by the very
-commands that a user types. Run again, it reuses what is there.
+It runs the commands that a user types, with the demo's overlays. A second run reuses what is there.
 """
 
 import os
@@ -20,7 +19,7 @@ VIDEO = FOLDER / "silent" / "demo.mp4"
 NUM_PHOTOS, NUM_SOUNDS = 320, 120
 STEPS = (
     ("Sounds to codes and back", ["fit", "--config", "vqvae.yaml"]),
-    ("Reconstructions of sounds it never heard", ["predict", "--config", "vqvae.yaml"]),
+    ("Reconstructions of held-out sounds", ["predict", "--config", "vqvae.yaml"]),
     ("Top codes from a class", ["fit", "--config", "top.yaml"]),
     ("Bottom codes from top codes", ["fit", "--config", "bottom.yaml"]),
     ("The class of a photo", ["fit", "--config", "classifier.yaml"]),
@@ -29,7 +28,7 @@ STEPS = (
 
 
 def main() -> None:
-    """Runs every step in the project's folder and ends by naming the files to look at."""
+    """Runs every step in the project's folder and prints the files to look at."""
     os.chdir(CONFIGS.parent)
     started_at = time.monotonic()
     tell(f"[0/{len(STEPS)}] Drawing {2 * NUM_PHOTOS} photos, synthesising {2 * NUM_SOUNDS} sounds, filming a video")
@@ -42,11 +41,11 @@ def main() -> None:
     tell(
         f"\nDone in {time.monotonic() - started_at:.0f} s. Look at, and listen to:\n"
         "  outputs/demo.mp4                           the video, now with sound\n"
-        "  outputs/demo.html                          the report: what was seen and when, the sound, all settings\n"
+        "  outputs/demo.html                          the report: scenes and events, the sound, all settings\n"
         "  outputs/demo_spectrogram.png               the spectrogram of its sound\n"
-        "  outputs/demo/reconstructions/overview.png  held-out sounds beside their reconstructions\n"
-        "  outputs/demo/training/                     sounds and pictures of the models while they learned\n"
-        f"  {VIDEO}              the silent video that went in"
+        "  outputs/demo/reconstructions/overview.png  held-out sounds and their reconstructions\n"
+        "  outputs/demo/training/                     sounds and pictures during training\n"
+        f"  {VIDEO}              the silent video"
     )
 
 

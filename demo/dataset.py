@@ -18,10 +18,10 @@ SAMPLE_RATE_HZ = 16_000
 def make_dataset(root: Path, num_photos: int, num_sounds: int, seed: int = 1, photo_size: int = 128) -> None:
     """Writes `<root>/photos/<label>/<label>_001.jpg` … and `<root>/sounds/<label>/<label>_001.flac` … for both labels.
 
-    Why: a first run, and the tests, need a paired set of photos and sounds that is small, free and always there.
+    Why: a first run and the tests need a small data set that is always available.
 
-    Every file depends on the seed, its label and its number alone, so a larger set starts with the smaller one. A file
-    that exists is left as it is, even if it was made with another seed or size.
+    A file depends only on the seed, its label and its number, so a larger set starts with the smaller one. An existing
+    file is left alone, even if it was made with another seed or size.
 
     Args:
         root: folder of the data set.
@@ -33,7 +33,6 @@ def make_dataset(root: Path, num_photos: int, num_sounds: int, seed: int = 1, ph
     Raises:
         ValueError: if a count or the seed is negative.
     """
-    root = Path(root)
     for name, value in (("num_photos", num_photos), ("num_sounds", num_sounds), ("seed", seed)):
         if value < 0:
             raise ValueError(f"{name} is {value}, expected 0 or more.")
@@ -42,27 +41,23 @@ def make_dataset(root: Path, num_photos: int, num_sounds: int, seed: int = 1, ph
         return np.random.default_rng([seed, LABELS.index(label), number])
 
     def write_photo(path: Path, label: str, number: int) -> None:
-        draw_photo(label, rng_of(label, number), photo_size).save(path, format="JPEG", quality=92)
+        draw_photo(label, rng_of(label, number), photo_size).save(path, quality=92)
 
     def write_sound(path: Path, label: str, number: int) -> None:
-        sound = synthesise(label, rng_of(label, number), SAMPLE_RATE_HZ)
-        soundfile.write(path, sound, SAMPLE_RATE_HZ, format="FLAC")
+        soundfile.write(path, synthesise(label, rng_of(label, number), SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
 
-    for kind, suffix, count, write in (
-        ("photos", "jpg", num_photos, write_photo),
-        ("sounds", "flac", num_sounds, write_sound),
-    ):
+    kinds = (("photos", "jpg", num_photos, write_photo), ("sounds", "flac", num_sounds, write_sound))
+    for kind, suffix, count, write in kinds:
         items = [(label, number) for label in LABELS for number in range(1, count + 1)]
         for label, number in track(items, description=f"{kind:6}", disable=not items):
-            path = root / kind / label / f"{label}_{number:03d}.{suffix}"
-            write_once(path, lambda part, write=write, item=(label, number): write(part, *item))
+            write_once(Path(root, kind, label, f"{label}_{number:03d}.{suffix}"), write, label, number)
 
 
-def write_once(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written under a temporary name that becomes `path`; does nothing if `path` exists.
+def write_once(path: Path, write: Callable[..., object], *args: object) -> None:
+    """Calls `write` with a temporary name, which then becomes `path`, and the arguments; skips an existing `path`.
 
-    Why: a run that is cut off leaves no half-written file, and the next run resumes from there.
+    Why: an interrupted run leaves no incomplete file, and the next run resumes from there.
     """
-    if not path.exists():
+    if not Path(path).exists():
         with atomic_path(path) as temporary:
-            write(temporary)
+            write(temporary, *args)

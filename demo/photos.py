@@ -1,4 +1,4 @@
-"""Drawn cats and dogs, for the photos of the data set and for the frames of the demo video."""
+"""Drawn cats and dogs, for the photos of the data set and the frames of the demo video."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -10,15 +10,12 @@ WHITE: Colour = (250, 246, 240)
 DARK: Colour = (38, 28, 30)
 MOUTH: Colour = (122, 40, 52)
 PINK: Colour = (232, 138, 146)
+SPOTS = ((-0.6, 0.2, 0.12), (0.2, -0.7, 0.15), (-0.3, -0.65, 0.1), (0.7, 0.1, 0.14), (0.5, -0.5, 0.09))  # x, y, radius
+Point = tuple[float, float]
 
 
 def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Draws a random place without animals: soft colours, on half of the pictures a floor, and a few simple shapes.
-
-    Args:
-        rng: source of all that is random.
-        size: size of the picture, (width, height) in pixels.
-    """
+    """Draws a random scene of size (width, height) in pixels: soft colours, sometimes a floor, and simple shapes."""
     width, height = large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
     rows, columns = np.mgrid[-1:1:4j, -1:1:4j][..., None]
     tiles = _muted(rng) + rows * rng.normal(0, 25) + columns * rng.normal(0, 20) + rng.normal(0, 9, (4, 4, 3))
@@ -35,7 +32,7 @@ def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> Image.
 
 
 def draw(animal: Animal, background: Image.Image, size: tuple[int, int], mouth_open: float = 0.0) -> Image.Image:
-    """Draws the animal before the background, with smooth edges and without the light and the noise of a camera.
+    """Draws the animal in front of the background, with smooth edges and without the light and noise of a camera.
 
     Args:
         animal: cat or dog to draw.
@@ -71,11 +68,9 @@ def draw_photo(label: str, rng: np.random.Generator, size: int = 128) -> Image.I
 
 
 class _Pen:
-    """Draws in units of the head's radius around the head's centre, y downwards, before rotation and placing."""
+    """Draws in coordinates of a head with centre (0, 0) and radius 1, y downwards."""
 
-    def __init__(
-        self, canvas: ImageDraw.ImageDraw, origin: tuple[float, float], unit: tuple[float, float], angle: float
-    ):
+    def __init__(self, canvas: ImageDraw.ImageDraw, origin: Point, unit: Point, angle: float) -> None:
         self.canvas, self.origin, self.unit = canvas, origin, unit
         self.matrix = np.diag(unit) @ [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
 
@@ -92,7 +87,7 @@ class _Pen:
     def ellipse(
         self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0, fluff: float = 0
     ) -> None:
-        """Fills an ellipse, turned clockwise by `turn` radians, its edge ragged by `fluff` of the radius."""
+        """Fills an ellipse, rotated clockwise by `turn` radians, with an edge that is ragged by `fluff` radii."""
         angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         radius = 1 + fluff * np.tile((1, -1), 24) * (1 + np.sin(5 * angles))
         dx, dy = rx * radius * np.cos(angles), ry * radius * np.sin(angles)
@@ -210,13 +205,7 @@ def _draw_pattern(pen: _Pen, animal: Animal, rx: float, ry: float) -> None:
             edge = side * rx * np.sqrt(1 - y**2)
             pen.fill([(edge, y - 0.07), (edge, y + 0.07), (0.66 * edge, y)], animal.marking)
     elif animal.pattern == "spots":
-        for x, y, radius in (
-            (-0.6, 0.2, 0.12),
-            (0.2, -0.7, 0.15),
-            (-0.3, -0.65, 0.1),
-            (0.7, 0.1, 0.14),
-            (0.5, -0.5, 0.09),
-        ):
+        for x, y, radius in SPOTS:
             pen.ellipse(x * rx, y * ry, radius, radius, animal.marking)
     elif animal.pattern == "patch":
         pen.ellipse(0.45 * animal.tail_side * rx, -0.25 * ry, 0.42 * rx, 0.48 * ry, animal.marking)

@@ -1,4 +1,4 @@
-"""Synthesised meows and barks: a voiced source and noise, shaped by moving formants, in a small noisy room."""
+"""Synthesised meows and barks: a voiced source and noise, filtered by moving formants, in a small noisy room."""
 
 import numpy as np
 from scipy import fft, interpolate, signal
@@ -12,8 +12,8 @@ SOURCE_FALL_DB = 40.0  # fall of the voiced source's spectrum from 0 Hz to the N
 def synthesise(label: str, rng: np.random.Generator, sample_rate_hz: int = 16_000) -> np.ndarray:
     """Synthesises one to three meows, or two to six barks and sometimes a growl, with pauses, quiet noise and echoes.
 
-    Why: a set of sounds that is clearly two classes, costs no download, and is never twice the same. Level, noise and
-    room are drawn alike for both labels, so that only the voices tell them apart.
+    Why: this gives two clearly different classes without a download. Level, noise and room have the same distribution
+    for both, so that only the voices distinguish them.
 
     Returns:
         Mono, float32, 1 to 4 s long, with its peak between 0.3 and 0.9.
@@ -37,14 +37,14 @@ def synthesise(label: str, rng: np.random.Generator, sample_rate_hz: int = 16_00
         pieces += [cry * rng.uniform(0.6, 1), np.zeros(int(pause_s * sample_rate_hz))]
     dry = np.concatenate(pieces)[: int(MAX_DURATION_S * sample_rate_hz)]
     dry = np.pad(dry, (0, max(0, sample_rate_hz - len(dry))))
-    fade = min(len(dry), sample_rate_hz // 50)
+    fade = sample_rate_hz // 50
     dry[-fade:] *= np.linspace(1, 0, fade)
     wet = _add_room(dry / np.abs(dry).max(), rng, sample_rate_hz)
     return (wet * rng.uniform(0.3, 0.9) / np.abs(wet).max()).astype(np.float32)
 
 
 def _synthesise_meow(rng: np.random.Generator, size: float, sample_rate_hz: int) -> np.ndarray:
-    """Lets the pitch glide up and down again while the mouth goes from closed (m) over wide (e) to round (ow)."""
+    """Synthesises a pitch that rises and falls while the mouth moves from closed (m) over wide (e) to round (ow)."""
     num_samples = int(rng.uniform(0.4, 1.2) * sample_rate_hz)
     time_s = np.arange(num_samples) / sample_rate_hz
     peak_hz = rng.uniform(480, 800) / size
@@ -62,7 +62,7 @@ def _synthesise_meow(rng: np.random.Generator, size: float, sample_rate_hz: int)
 
 
 def _synthesise_bark(rng: np.random.Generator, pitch_hz: float, size: float, sample_rate_hz: int) -> np.ndarray:
-    """Synthesises a burst in which an unsteady, overdriven voice and the formants rise quickly and fall, with noise."""
+    """Synthesises a noisy burst: an unsteady, distorted voice and its formants rise quickly and fall."""
     num_samples = int(rng.uniform(0.11, 0.25) * sample_rate_hz)
     peak = rng.uniform(0.2, 0.4)
     arch = _interpolate((0, peak, 1), (rng.uniform(0.5, 0.7), 1, rng.uniform(0.4, 0.6)), num_samples)
@@ -78,7 +78,7 @@ def _synthesise_bark(rng: np.random.Generator, pitch_hz: float, size: float, sam
 
 
 def _synthesise_growl(rng: np.random.Generator, size: float, sample_rate_hz: int) -> np.ndarray:
-    """Synthesises a low and rough voice, not as loud as a bark."""
+    """Synthesises a low and rough voice, quieter than a bark."""
     num_samples = int(rng.uniform(0.4, 0.8) * sample_rate_hz)
     pitch_hz = rng.uniform(65, 110) / size * _interpolate((0, 0.5, 1), rng.uniform(0.8, 1.2, 3), num_samples)
     rattle = 1 + 0.8 * np.sin(2 * np.pi * rng.uniform(20, 32) * np.arange(num_samples) / sample_rate_hz)
@@ -90,12 +90,12 @@ def _synthesise_growl(rng: np.random.Generator, size: float, sample_rate_hz: int
 
 
 def _interpolate(knots: tuple[float, ...], values: tuple[float, ...], num_samples: int) -> np.ndarray:
-    """Interpolates a smooth curve through values at knots from 0 to 1, without overshoot."""
+    """Interpolates (num_samples,) smoothly between values at knots from 0 to 1, without overshoot."""
     return interpolate.PchipInterpolator(knots, values)(np.linspace(0, 1, num_samples))
 
 
 def _synthesise_voice(pitch_hz: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Sums the harmonics of a gliding pitch: Σ rᵏ cos kφ, with the same fall in dB a kHz at each pitch."""
+    """Sums the harmonics of a changing pitch, Σ rᵏ cos kφ, with the same slope in dB per kHz at each pitch."""
     ratio = 10 ** (-SOURCE_FALL_DB / 20 * pitch_hz / (sample_rate_hz / 2))
     cosine = np.cos(2 * np.pi * np.cumsum(pitch_hz) / sample_rate_hz)
     return (ratio * cosine - ratio**2) / (1 - 2 * ratio * cosine + ratio**2)
@@ -104,9 +104,9 @@ def _synthesise_voice(pitch_hz: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 def _filter_by_formants(
     source: np.ndarray, mouth: interpolate.PchipInterpolator, bandwidth: float, sample_rate_hz: int
 ) -> np.ndarray:
-    """Filters the source by resonances that move: `mouth` gives their frequencies at 0 (start) to 1 (end) of the cry.
+    """Filters the source by moving resonances and normalises it to a peak of 1.
 
-    `bandwidth` is a resonance's width over its frequency. The result's peak is 1.
+    `mouth` gives their frequencies in Hz from 0 (start) to 1 (end); `bandwidth` is their width over their frequency.
     """
     bins_hz, times_s, spectrum = signal.stft(source.astype(np.float32), sample_rate_hz, nperseg=256)
     formants_hz = mouth(np.minimum(times_s * sample_rate_hz / len(source), 1)).T[:, None]

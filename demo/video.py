@@ -1,6 +1,6 @@
-"""A short silent film, to which the demo gives a sound track: a cat meows, leaves, and a dog barks."""
+"""A short silent film for the demo: a cat meows and leaves, and a dog barks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from demo import LABELS, Animal, sample_animal
 from demo.dataset import write_once
 from demo.photos import draw, sample_background
 
-SCENE_S = 3.0
-PAUSE_S = 0.5
+SCENE_S, PAUSE_S = 3.0, 0.5
 CRIES_A_S = {"cat": 0.8, "dog": 1.6}
 FIRST_CRY_S = 0.4
 OPENING_S, OPEN_S, CLOSING_S = 0.06, 0.2, 0.12  # of the mouth
@@ -35,23 +34,24 @@ def make_video(path: Path, seed: int = 1, frames_per_second: int = 25, size: tup
     """
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"size is {size}, expected an even width and an even height.")
+    frames = _draw_frames(np.random.default_rng(seed), frames_per_second, size)
+    write_once(path, write_video, frames, frames_per_second, size)
 
-    def write(part: Path) -> None:
-        with av.open(str(part), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=frames_per_second)
-            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-            for frame in _draw_frames(np.random.default_rng(seed), frames_per_second, size):
-                container.mux(stream.encode(av.VideoFrame.from_image(frame)))
-            container.mux(stream.encode())
 
-    write_once(Path(path), write)
+def write_video(path: Path, frames: Iterable[Image.Image], frames_per_second: int, size: tuple[int, int]) -> None:
+    """Writes frames of one even size as a silent H.264 mp4."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=frames_per_second, width=size[0], height=size[1])
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
 
 
 def _draw_frames(rng: np.random.Generator, frames_per_second: int, size: tuple[int, int]) -> Iterator[Image.Image]:
     room = sample_background(rng, size)
-    for label in LABELS:
-        if label != LABELS[0]:
-            yield from [room] * round(PAUSE_S * frames_per_second)
+    for label, pause_s in zip(LABELS, (0, PAUSE_S), strict=True):
+        yield from [room] * round(pause_s * frames_per_second)
         animal = replace(sample_animal(label, rng), pose="sitting", x=0.5, y=0.42, scale=0.22, tilt_rad=0.0)
         for time_s in np.arange(round(SCENE_S * frames_per_second)) / frames_per_second:
             mouth_open = _open_mouth(time_s, 1 / CRIES_A_S[label])
@@ -60,9 +60,7 @@ def _draw_frames(rng: np.random.Generator, frames_per_second: int, size: tuple[i
 
 def _open_mouth(time_s: float, period_s: float) -> float:
     """Opens the mouth, from 0 to 1, fast at the start of each cry, and closes it more slowly."""
-    since_s = (time_s - FIRST_CRY_S) % period_s
-    if time_s < FIRST_CRY_S:
-        return 0.0
+    since_s = (time_s - FIRST_CRY_S) % period_s if time_s >= FIRST_CRY_S else 0.0
     return float(np.interp(since_s, np.cumsum([0, OPENING_S, OPEN_S, CLOSING_S]), [0, 1, 1, 0]))
 
 
