@@ -1,48 +1,62 @@
 """The arguments after `python cli.py`: names of configs, the command that resumes, and mistakes in options."""
 
 import difflib
-import importlib
-import inspect
 import json
 import re
 import shlex
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from pydoc import locate
 
 import yaml
+from jsonargparse import ArgumentParser
 
 from runtime.program import PROGRAM
 from runtime.systems import CONFIGS, list_systems
 
 NAMES = re.compile(r"--(?:data|model)(?:\.init_args)?\.(?:inputs|classes)\+?(?==|$)")  # options for names
+CONFIG_OPTIONS = ("--config", "-c")
 FRAME = ("Parser key ", "Does not validate", "Subtypes:", "Errors:", "Problem with", "Expected a ", "Given value")
 
 
 def find_configs(args: list[str], folder: Path = CONFIGS) -> list[str]:
     """Replaces bare config names by paths.
 
-    A name that is no file here is looked for in `folder`. An overlay that differs from system to system is a folder
+    A name that is no file here is searched for in `folder`. An overlay that differs between systems is a folder
     there: `--config vqvae.yaml --config demo.yaml` finds `configs/demo/vqvae.yaml`, named after the first config.
 
     Raises:
-        FileNotFoundError: if a config is found nowhere; the message lists those that exist.
+        FileNotFoundError: if a config is found nowhere; the message lists the existing ones.
     """
-    found, system, is_value = [], None, False
-    for arg in args:
+    found: list[str] = []
+    system = None
+    for before, arg in pairwise(["", *args]):
         prefix, name = ("--config=", arg[9:]) if arg.startswith("--config=") else ("", arg)
-        if prefix or is_value:
+        if prefix or before in CONFIG_OPTIONS:
             path = _find_config(name, system, folder)
             system = system or path.name
-            found.append(f"{prefix}{path}")
-        else:
-            found.append(arg)
-        is_value = arg in ("--config", "-c")
+            arg = f"{prefix}{path}"
+        found.append(arg)
     return found
 
 
+def _find_config(name: str, system: str | None, folder: Path) -> Path:
+    overlays = folder / Path(name).stem
+    candidates = [Path(name), folder / name, *([overlays / system] if system else [])]
+    if path := next(filter(Path.is_file, candidates), None):
+        return path
+    if not system and overlays.is_dir():
+        raise FileNotFoundError(f"{name} comes after a system's config: --config vqvae.yaml --config {name}")
+    known = sorted({f"{path.stem}.yaml" for path in folder.iterdir() if path.is_dir() or path.suffix == ".yaml"})
+    raise FileNotFoundError(
+        f"There is no config {name}: looked for {' and '.join(map(str, candidates))}. Shipped configs: "
+        f"{', '.join(known)}."
+    )
+
+
 def quote_names(args: list[str]) -> list[str]:
-    """Quotes names of files and classes that YAML would not read as text, such as `#cat.mp4`, `a: b.mp4`, `1` or `no`.
+    """Quotes names of files and classes that YAML would misread, such as `#cat.mp4`, `a: b.mp4`, `1` or `no`.
 
     A list stays a list, unless there is a file of that name.
     """
@@ -60,70 +74,40 @@ def _quote(value: str, option: str) -> str:
     return value if value == "null" or ".classes" in option else json.dumps([value], ensure_ascii=False)
 
 
-def _find_config(name: str, system: str | None, folder: Path) -> Path:
-    candidates = [Path(name), folder / name]
-    if system:
-        candidates.append(folder / Path(name).stem / system)
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    if not system and (folder / Path(name).stem).is_dir():
-        raise FileNotFoundError(f"{name} comes after a system's config: --config vqvae.yaml --config {name}")
-    known = sorted(
-        {path.name for path in folder.glob("*.yaml")}
-        | {f"{path.name}.yaml" for path in folder.iterdir() if path.is_dir()}
-    )
-    raise FileNotFoundError(
-        f"There is no config {name}: looked for {' and '.join(map(str, candidates))}. Shipped configs: "
-        f"{', '.join(known)}."
-    )
-
-
 def fit_command(typed: list[str], options: tuple[str, ...] = ()) -> str:
-    """Writes the command of a fit with the options that were typed, and with others in place of those they change.
-
-    A fresh start is asked for once, so that `--fresh` is left out.
+    """Writes the command of a fit with the typed options, without `--fresh`, which is for one start only.
 
     Args:
         typed: subcommand and its options.
-        options: names and values to add, in turn.
+        options: names and values in turn, which replace those that were typed.
     """
     replaced = {"--fresh", *options[::2]}
-    kept, is_value = [], False
-    for arg in typed[1:]:
-        if is_value and not arg.startswith("--"):
-            is_value = False
-            continue
-        is_value = arg in replaced
-        if not is_value and arg.split("=")[0] not in replaced:
-            kept.append(arg)
+    kept = [
+        arg
+        for before, arg in pairwise(typed)
+        if arg.split("=")[0] not in replaced and (before not in replaced or arg.startswith("--"))
+    ]
     return f"{PROGRAM} {shlex.join(['fit', *kept, *options])}"
 
 
 def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str:
-    """Completes a message that ends with the fit of a system by the typed options that belong to this fit as well.
+    """Completes an error that ends with the fit of a system by the typed options that belong to this fit as well.
 
-    Without that, a user of the compact models would be sent to the full-size ones.
-
-    Args:
-        message: text of an error.
-        typed: subcommand and its options.
-        folder: folder of the shipped configs.
+    Otherwise a user of the compact models would fit the full-size ones.
     """
     if not (fit := re.search(rf"{PROGRAM} fit (?:--fresh )?--config (\w+\.yaml)$", message)):
         return message
     words = [word for arg in typed for word in (arg.split("=", 1) if arg.startswith("--") else [arg])]
-    options = [pair for pair in pairwise(words) if pair[0] in ("--config", "-c", "--data.root")]
     kept = [
         f"{option} {shlex.quote(value)}"
-        for option, value in options
-        if option == "--data.root" or (folder / Path(value).stem / fit[1]).is_file()
+        for option, value in pairwise(words)
+        if option == "--data.root" or (option in CONFIG_OPTIONS and (folder / Path(value).stem / fit[1]).is_file())
     ]
     return " ".join([message, *kept])
 
 
 def short_error(message: str) -> str:
-    """Puts the parser's explanation into one line: the option, the expected values and the found one."""
+    """Condenses the parser's explanation into one line: the option, the expected values and the one that was found."""
     which_system = f"Which system? Add --config with one of {', '.join(f'{s.name}.yaml' for s in list_systems())}."
     if "required: " in message and ".model" in message:
         return which_system
@@ -133,7 +117,7 @@ def short_error(message: str) -> str:
         class_path, option = refused[-1]
         if class_path.startswith("lightning."):
             return which_system
-        return f"{class_path} has no option {option!r}.{_did_you_mean(option, _options_of(class_path))}"
+        return f"{class_path} has no option {option!r}.{_did_you_mean(option, class_path)}"
     paths = message.lower().startswith("unrecognized arguments: ") and message.split()[2:]
     if paths and all(Path(path).exists() for path in paths):
         return f'Several inputs were given, expected a folder, or a list: "[{paths[0]},…]". ({message})'
@@ -152,19 +136,8 @@ def short_error(message: str) -> str:
     return f"{key} is {values[0]}, expected {' or '.join(kinds)}."
 
 
-def _options_of(class_path: str) -> list[str]:
-    """Also those that a class passes on to its base, as `**options`."""
-    module, _, name = class_path.rpartition(".")
-    names: dict[str, None] = {}
-    for base in inspect.getmro(getattr(importlib.import_module(module), name)):
-        parameters = inspect.signature(base.__init__).parameters.values()
-        names |= dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self")
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return list(names)
-
-
-def _did_you_mean(option: str, known: list[str]) -> str:
+def _did_you_mean(option: str, class_path: str) -> str:
+    known = ArgumentParser().add_class_arguments(locate(class_path), fail_untyped=False)
     near = difflib.get_close_matches(option, known, n=1)
     return f" Did you mean {near[0]!r}?" if near else f" It has: {', '.join(known)}."
 
