@@ -8,5 +8,5 @@ from pathlib import Path
 def main() -> None:
     """Runs `cli.py` as Python itself does, so that Ctrl-C, exit codes and further processes are the same."""
     path = Path(__file__).with_name("cli.py")
-    sys.path.insert(0, str(path.parent))  # else a package of another project, named `media` as well, would be found
+    sys.path.insert(0, str(path.parent))  # before packages of other projects with the same names
     runpy.run_path(str(path), run_name="__main__")

@@ -87,7 +87,7 @@ class EvaluationWriter(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Says that nothing is lost."""
         if isinstance(exception, KeyboardInterrupt) and hasattr(pl_module, "evaluation"):
-            tell(f"The sounds made so far are in {self.output_dir / 'sounds'}. Go on with:\n  {self.command}")
+            tell(f"The sounds made so far are in {self.output_dir / 'sounds'}. Resume with:\n  {self.command}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Prints the table, after the progress bar."""

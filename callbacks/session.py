@@ -56,7 +56,7 @@ def announce_resuming(point: ResumePoint, config: dict[str, Any], max_steps: int
     is_finished = 0 < max_steps <= point.step
     changed = changes(point.config, config) if point.config else []
     if not is_finished:
-        tell(f"Going on from {point.path}: step {point.step}, epoch {point.epoch}.")
+        tell(f"Resuming from {point.path}: step {point.step}, epoch {point.epoch}.")
     for change in changed:
         tell(f"Changed since that {'fit' if is_finished else 'checkpoint'}: {change}")
     if is_finished:

@@ -14,11 +14,11 @@ CHECKPOINT_KEY = "video2audio"
 
 
 def load(path: str | Path, config: str | None = None) -> Any:
-    """Any trained system from its checkpoint file alone, on the CPU and in evaluation mode.
+    """Loads any trained system from its checkpoint file alone, on the CPU and in evaluation mode.
 
     Args:
-        path: a file that a fit has written.
-        config: the config whose fit makes this file, for the message if it is missing.
+        path: checkpoint of a fit.
+        config: config of that fit, for the message if the file is missing.
 
     Raises:
         FileNotFoundError: if the file is missing; the message says which command makes it.
@@ -37,7 +37,7 @@ def load(path: str | Path, config: str | None = None) -> Any:
 
 
 def read_checkpoint(path: str | Path, config: str | None = None) -> dict[str, Any]:
-    """The content of a checkpoint of this project; raises as `load` does."""
+    """Reads a checkpoint of this project; raises as `load` does."""
     if not Path(path).is_file():
         command = f" Make it with: {PROGRAM} fit --config {config}" if config else ""
         raise FileNotFoundError(f"There is no checkpoint {path}.{command}")
@@ -52,7 +52,7 @@ def read_checkpoint(path: str | Path, config: str | None = None) -> dict[str, An
 
 
 def fingerprint(tensors: dict[str, Tensor]) -> str:
-    """A short name for the exact values of some tensors: the same values, the same name, on every machine."""
+    """Hashes names and exact values of tensors; the result is the same on every machine."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -61,22 +61,20 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
 
 
 def check_compatibility(systems: dict[str, Any], paths: dict[str, str]) -> None:
-    """Check that four trained systems belong together.
+    """Checks that four trained systems belong together.
 
     Args:
         systems: `vqvae`, `top`, `bottom` and `classifier`.
-        paths: of their checkpoints, for the message.
+        paths: paths of their checkpoints, for the message.
 
     Raises:
-        ValueError: naming both files and both values, if the class lists or the geometries differ, or if a prior
-            was trained on the codes of another VQ-VAE.
+        ValueError: if the classes or the geometries differ, or if a prior was trained on the codes of another VQ-VAE.
     """
     vqvae = systems["vqvae"]
     codebooks = vqvae.codec.fingerprint()
     expected = {"classes": vqvae.facts["classes"], "geometry": vqvae.geometry.as_dict(), "codebooks": codebooks}
-    needed = {"top": list(expected), "bottom": list(expected), "classifier": ["classes"]}
-    for name, facts in needed.items():
-        for fact in facts:
+    for name in ("top", "bottom", "classifier"):
+        for fact in ["classes"] if name == "classifier" else expected:
             found = systems[name].facts.get(fact)
             if found != expected[fact]:
                 raise ValueError(
@@ -86,7 +84,7 @@ def check_compatibility(systems: dict[str, Any], paths: dict[str, str]) -> None:
 
 
 def leave_out_frozen(system: Any, state_dict: dict[str, Tensor]) -> dict[str, str]:
-    """Takes the weights of a system's `frozen_parts` out of its state; returns the fingerprint of each part."""
+    """Removes the weights of a system's `frozen_parts` from its state; returns the fingerprint of each part."""
     for name in system.frozen_parts:
         for key in [key for key in state_dict if key.startswith(f"{name}.")]:
             del state_dict[key]
@@ -97,7 +95,7 @@ def restore_frozen(system: Any, state_dict: dict[str, Tensor], fingerprints: dic
     """Adds the weights of frozen parts, as the constructor made them, to a stored state that lacks them.
 
     Raises:
-        ValueError: naming both fingerprints, if a part has other weights than when the checkpoint was written.
+        ValueError: if a part has other weights than when the checkpoint was written.
     """
     for name in system.frozen_parts:
         tensors = getattr(system, name).state_dict()
@@ -114,7 +112,8 @@ def check_description(name: str, in_checkpoint: Any, here: Any) -> None:
 
     Args:
         name: argument that has these descriptions; empty for the system itself.
-        in_checkpoint, here: descriptions of the stored object and of the one that it is loaded into.
+        in_checkpoint: description of the stored object.
+        here: description of the object that it is loaded into.
     """
     if not (is_description(in_checkpoint) and is_description(here)):
         check_equal(name, in_checkpoint, here)
@@ -127,14 +126,12 @@ def check_description(name: str, in_checkpoint: Any, here: Any) -> None:
 
 
 def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
-    """Raises a ValueError that names the first value that differs, as it is in the checkpoint and as it is here."""
+    """Raises a ValueError with the first value that differs between the checkpoint and here."""
     if isinstance(in_checkpoint, dict) and isinstance(here, dict):
         for key in sorted(in_checkpoint.keys() | here.keys()):
             check_equal(f"{name}.{key}", in_checkpoint.get(key), here.get(key))
     elif in_checkpoint != here:
-        why = (
-            " The VQ-VAE has been fitted again since, and its codes mean something else." if name == "codebooks" else ""
-        )
+        why = " The VQ-VAE has been fitted again since, so its codes have changed." if name == "codebooks" else ""
         raise ValueError(
             f"The checkpoint does not fit: {name} is {in_checkpoint!r} in it, and {here!r} here.{why} Change it "
             "back, or start this fit from scratch: the same command with --fresh."

@@ -1,4 +1,4 @@
-"""Objects that know, as plain data, how they were made: what makes a checkpoint self-contained."""
+"""Objects that describe as plain data how they were made, so that a checkpoint is self-contained."""
 
 import functools
 import importlib
@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 
 class Described:
-    """Remembers the arguments of its constructor, so that `build` can make it again from plain data.
+    """Records the arguments of its constructor, so that `build` can make it again from plain data.
 
-    Why: a checkpoint that can be loaded from the file alone must say which class with which arguments its weights
-    belong to, in a form that `torch.load(weights_only=True)` reads and that a person can read too.
+    A checkpoint that is loaded from its file alone needs the class and the arguments that its weights belong to, in a
+    form that `torch.load(weights_only=True)` and people can read.
 
     Class attributes:
         changeable: constructor arguments that leave the meaning of the weights alone, such as dropout.
@@ -25,10 +25,10 @@ class Described:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]  # which is the purpose
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]  # records the arguments
 
     def describe(self) -> dict[str, Any]:
-        """`{"class_path": …, "init_args": {…}}`, nested, made of dicts, lists, strings and numbers only.
+        """Returns `{"class_path": …, "init_args": {…}}`, nested, of dicts, lists, strings and numbers only.
 
         Raises:
             TypeError: if an argument is neither plain data, nor a dataclass, nor itself `Described`.
@@ -36,26 +36,25 @@ class Described:
         return {"class_path": _public_path(type(self)), "init_args": _plain(self._init_arguments)}
 
     def arguments(self, left_out: Collection[str] = ()) -> dict[str, Any]:
-        """Arguments of the constructor as plain data, without class paths; raises as `describe` does."""
-        arguments = {name: value for name, value in self._init_arguments.items() if name not in left_out}
+        """Returns the constructor's arguments as plain data, without class paths; raises as `describe` does."""
         return {
             name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else _plain(value)
-            for name, value in arguments.items()
+            for name, value in self._init_arguments.items()
+            if name not in left_out
         }
 
 
 def build(description: dict[str, Any]) -> Any:
-    """Makes the object that `describe` described; raises as `find_class` does."""
+    """Makes an object from its description; raises as `find_class` does."""
     cls = find_class(description["class_path"])
     return cls(**{name: _build_nested(value) for name, value in description["init_args"].items()})
 
 
 def find_class(class_path: str) -> type:
-    """The class of a description.
+    """Finds the class of a description.
 
     Raises:
-        ValueError: if the class cannot be found, or is none that describes itself. A file decides which class is made,
-            so only such classes are.
+        ValueError: if the class cannot be found, or does not describe itself: a file must not name just any class.
     """
     module_name, _, class_name = class_path.rpartition(".")
     try:
@@ -68,7 +67,7 @@ def find_class(class_path: str) -> type:
 
 
 def is_description(value: Any) -> bool:
-    """Whether a value is what `describe` gives, for an object or for an argument of it."""
+    """Whether a value is the result of `describe`."""
     return isinstance(value, dict) and set(value) == {"class_path", "init_args"}
 
 
@@ -89,7 +88,7 @@ def _recording(init: Any) -> Any:
 
 
 def _public_path(cls: type) -> str:
-    """`networks.VQVAE2` in place of `networks.codec.vqvae2.VQVAE2`, if the package exports the class."""
+    """Returns `networks.VQVAE2` for `networks.codec.vqvae2.VQVAE2` if the package exports the class."""
     package = cls.__module__.partition(".")[0]
     exported = getattr(importlib.import_module(package), cls.__name__, None)
     return f"{package if exported is cls else cls.__module__}.{cls.__qualname__}"

@@ -1,4 +1,4 @@
-"""Whether this torch has code for the card that a system is to run on, asked before any work is done."""
+"""An early check that this torch has code for the chosen card."""
 
 import re
 
@@ -9,7 +9,7 @@ from runtime.program import PROGRAM
 
 
 def check_card(accelerator: str = "auto") -> None:
-    """Refuses the card that Lightning's `accelerator` setting will use, where there is none or torch cannot use it."""
+    """Raises ValueError if Lightning's `accelerator` setting needs a card that is absent or unusable for torch."""
     card = find_device(accelerator)
     if accelerator in ("gpu", "cuda", "mps") and card.kind == "cpu":
         raise ValueError(
@@ -21,21 +21,18 @@ def check_card(accelerator: str = "auto") -> None:
 
 
 def check_kernels(name: str, capability: tuple[int, int], arch_list: list[str]) -> None:
-    """Refuses a card that torch finds, and on which its first computation would fail.
+    """Raises ValueError if torch finds a card, but the card's first computation would fail.
 
     Args:
-        name: of the card.
-        capability: its (major, minor).
-        arch_list: what this torch was built for, as `torch.cuda.get_arch_list()` gives it. Binary code (`sm_75`) runs
-            on cards of the same major and an equal or higher minor, intermediate code (`compute_75`) on all from there
-            on, and either with an `a` at its end on that very one only.
-
-    Raises:
-        ValueError: naming the card and what there is code for.
+        name: name of the card.
+        capability: its compute capability (major, minor).
+        arch_list: architectures of this torch, by `torch.cuda.get_arch_list()`. Binary code (`sm_75`) runs on cards of
+            the same major and an equal or higher minor, intermediate code (`compute_75`) also on all later ones, and
+            either with the suffix `a` on this capability only.
     """
     found = [re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", arch) for arch in arch_list]
     archs = [(match[1], (int(match[2]), int(match[3])), match[4]) for match in found if match]
-    if not archs or any(_runs(*arch, capability) for arch in archs):  # other makers' cards have other names
+    if not archs or any(_runs(*arch, capability) for arch in archs):  # AMD's have other names
         return
     sm = f"sm_{capability[0]}{capability[1]}"
     if capability > max(version for _, version, _ in archs):

@@ -1,4 +1,4 @@
-"""How a command of the project ends: with its exit code, and where it fails with one line in place of a traceback."""
+"""The end of a command: its exit code, and an expected error as one line in place of a traceback."""
 
 import os
 import sys
@@ -12,17 +12,13 @@ EXPECTED_ERRORS = (ValueError, OSError, ImportError, MisconfigurationException)
 
 
 def end_in_words(main: Callable[[], Any]) -> NoReturn:
-    """Runs a command and ends the process.
-
-    Args:
-        main: the command; where it returns an int, that is the exit code.
-    """
+    """Runs a command and ends the process; an int that it returns is the exit code."""
     try:
         code = main()
     except KeyboardInterrupt:
         sys.exit(EXIT_CODE_OF_CTRL_C)
     except SystemExit as end:
-        is_ctrl_c = isinstance(end.__context__, KeyboardInterrupt)  # Lightning has made it an exit with another code
+        is_ctrl_c = isinstance(end.__context__, KeyboardInterrupt)  # Lightning exits with another code
         raise SystemExit(EXIT_CODE_OF_CTRL_C if is_ctrl_c else end.code) from None
     except EXPECTED_ERRORS as error:
         if os.environ.get("V2A_TRACEBACK"):

@@ -1,21 +1,21 @@
-"""All use of what Lightning keeps private, in one place to look at when its version changes."""
+"""All use of Lightning's private API, seen in Lightning 2.6.6: to be checked when its version changes."""
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 
 def num_batches_trained(trainer: Trainer) -> int:
-    """Batches of this process that a fit has trained on, those before it was resumed included.
+    """Counts the batches that a fit has trained on in this process, also before it was resumed.
 
-    Seen in Lightning 2.6.6. Publicly only steps are counted, which accumulation and several optimisers change.
+    The public API counts steps only, which depend on accumulation and on the number of optimisers.
     """
     return trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]  # in its subclass
 
 
 def count_steps_of_first_optimizer(trainer: Trainer) -> None:
-    """Lets `trainer.global_step` count the steps of the first optimiser if a system optimises by hand.
+    """Makes `trainer.global_step` count the steps of the first optimiser under manual optimisation.
 
-    Seen in Lightning 2.6.6, which counts those of all: a GAN with two would end at half of `max_steps`.
+    Lightning counts the steps of all optimisers, so that a GAN with two would end at half of `max_steps`.
     """
     loop = trainer.fit_loop.epoch_loop.manual_optimization
 
@@ -35,27 +35,18 @@ def log_by_steps(trainer: Trainer) -> None:
 
 
 def is_accumulating(trainer: Trainer) -> bool:
-    """Whether the gradients of the last batch wait for those of further batches: no moment to save or to stop.
-
-    Seen in Lightning 2.6.6.
-    """
+    """Whether the gradients of the last batch wait for further batches, so that a fit can neither save nor stop."""
     return trainer.fit_loop.epoch_loop._should_accumulate()
 
 
 def is_validation_due(trainer: Trainer) -> bool:
-    """Whether Lightning validates next, asked when a training batch ends.
-
-    Seen in Lightning 2.6.6.
-    """
+    """Whether Lightning validates next; to be called at the end of a training batch."""
     fetcher = trainer.fit_loop._data_fetcher
     return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
 
 def count_resumed_epoch(trainer: Trainer) -> None:
-    """Counts the epoch that a resumed fit starts, if its checkpoint is of an epoch's last batch.
-
-    Seen in Lightning 2.6.6, which forgets this and counts one epoch too few.
-    """
+    """Counts the epoch that a resumed fit starts if its checkpoint is of an epoch's last batch; Lightning does not."""
     epochs = trainer.fit_loop.epoch_progress
     if trainer.fit_loop.restarted_mid_epoch and epochs.total.ready == epochs.total.completed:
         epochs.increment_ready()
@@ -63,8 +54,5 @@ def count_resumed_epoch(trainer: Trainer) -> None:
 
 
 def set_run_id(logger: WandbLogger, run_id: str) -> None:
-    """Names the W&B run of a logger that has not started it yet.
-
-    Seen in Lightning 2.6.6 with wandb 0.31. Publicly the id can only be given when the logger is made.
-    """
+    """Sets the id of a W&B run before it starts; the public API takes it in the logger's constructor only."""
     logger._wandb_init["id"] = logger._id = run_id

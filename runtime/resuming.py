@@ -1,8 +1,8 @@
-"""From which checkpoint a fit resumes, here or in the outputs of an earlier machine."""
+"""The checkpoint that a fit resumes from, here or in the outputs of an earlier machine."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from runtime.tell import is_first_process, tell
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CONFIG_KEY = "config"
-FRESH = ".fresh"  # marks a folder that was started again: earlier outputs are not asked
+FRESH = ".fresh"  # marks a folder that was started again: earlier outputs are not searched
 DATA_FOLDERS = {"photos", "sounds"}
 IGNORED_CHANGES = ("ckpt_path", "fresh", "config", "session.", "earlier_outputs")
 
@@ -30,8 +30,8 @@ class ResumePoint:
         path: the file.
         step: optimiser steps done.
         epoch: epochs done.
-        config: the configuration it was written with, nested; empty if it holds none.
-        system: description of what was trained, as `System.describe` gives it.
+        config: nested configuration of its fit; empty if it has none.
+        system: description by `System.describe`.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class ResumePoint:
     system: dict[str, Any]
 
     def fits(self, system: Described) -> bool:
-        """Whether it was written by such a system, with networks of these sizes."""
+        """Whether this checkpoint is of such a system, with networks of these sizes."""
         try:
             check_description("", self.system, system.describe())
         except ValueError:
@@ -50,7 +50,7 @@ class ResumePoint:
 
 
 def read_resume_point(path: Path) -> ResumePoint:
-    """Raises ValueError if the file is damaged or foreign."""
+    """Reads a checkpoint; raises ValueError if the file is damaged or of another project."""
     checkpoint = read_checkpoint(path)
     config = yaml.safe_load(checkpoint.get(CONFIG_KEY) or "{}")
     return ResumePoint(
@@ -59,37 +59,47 @@ def read_resume_point(path: Path) -> ResumePoint:
 
 
 def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None:
-    """The newest good checkpoint of a folder by its step; a damaged or foreign file is named and skipped.
+    """Finds the newest good checkpoint of a folder by its step; a damaged or foreign file is reported and skipped.
 
     Args:
-        folder: of the checkpoints.
-        is_ours: the fit writes here. Where there is a good one, a bad one gets another name then, so that the next
-            checkpoint takes its place and not that of the good one.
+        folder: folder of the checkpoints.
+        is_ours: whether the fit writes here. A bad file beside a good one is then renamed, so that the next checkpoint
+            does not replace the good one.
 
     Raises:
-        ValueError: if there are such files and none of them is good.
+        ValueError: if there are checkpoints and none of them is good.
     """
-    good, bad = [], []
-    for path in (folder / LAST, folder / PREVIOUS):
-        if path.is_file():
-            try:
-                good.append(read_resume_point(path))
-            except ValueError as error:
-                bad.append(path)
-                tell(f"Skipped: {error}")
+    paths = [path for path in (folder / LAST, folder / PREVIOUS) if path.is_file()]
+    good = _read_good(read_resume_point, paths)
+    bad = sorted({*paths} - {point.path for point in good})
     if bad and not good:
         raise ValueError(
             f"None of {', '.join(map(str, bad))} can be read. Add --fresh to start again; it moves them aside."
         )
     for path in bad if is_ours and is_first_process() else ():
         path.replace(path.with_suffix(".damaged"))
-    return max(good, key=lambda point: point.step, default=None)
+    return _newest(good)
+
+
+def _read_good(read: Callable[[Path], ResumePoint | None], paths: Iterable[Path]) -> list[ResumePoint]:
+    """Reads checkpoints, or folders of them; reports and skips those that `read` refuses."""
+    points = []
+    for path in paths:
+        try:
+            points.append(read(path))
+        except ValueError as error:
+            tell(f"Skipped: {error}")
+    return [point for point in points if point is not None]
+
+
+def _newest(points: list[ResumePoint]) -> ResumePoint | None:
+    return max(points, key=lambda point: point.step, default=None)
 
 
 def newest_resume_point(folder: Path, roots: list[str], system: Described, cache_dir: str | None) -> ResumePoint | None:
-    """The checkpoint to resume: in its folder, or in earlier outputs if these are further; they are then copied here.
+    """Finds the checkpoint to resume from, in `folder` or in earlier outputs, which are copied if they are newer.
 
-    In distributed training the first process copies, and does so before it starts the others.
+    In distributed training the first process copies, before it starts the others.
     """
     here = find_resume_point(folder, is_ours=True)
     if (folder / FRESH).exists() or not is_first_process():
@@ -112,7 +122,7 @@ def start_again(folder: Path) -> None:
 
 
 def earlier_folders(folder: Path, roots: list[str]) -> Iterator[Path]:
-    """Folders at any depth under `roots` whose path ends as `folder` does: `…/checkpoints/vqvae`."""
+    """Yields folders at any depth under `roots` with the same end of the path, such as `…/checkpoints/vqvae`."""
     tail = folder.parts[-2:] if folder.is_absolute() else folder.parts
     for root in roots:
         for found, subfolders, _ in os.walk(root):
@@ -122,51 +132,43 @@ def earlier_folders(folder: Path, roots: list[str]) -> Iterator[Path]:
 
 
 def find_earlier(folder: Path, roots: list[str], system: Described) -> ResumePoint | None:
-    """The checkpoint with the highest step of this system in earlier outputs; what does not fit is named."""
-    points = []
-    for candidate in earlier_folders(folder, roots):
-        try:
-            point = find_resume_point(candidate)
-        except ValueError as error:
-            tell(f"Skipped: {error}")
-            continue
-        if point is not None and point.fits(system):
-            points.append(point)
-        elif point is not None:
+    """Finds the checkpoint of this system with the most steps in earlier outputs; reports the ones that do not fit."""
+    points = _read_good(find_resume_point, earlier_folders(folder, roots))
+    fitting = [point for point in points if point.fits(system)]
+    for point in points:
+        if point not in fitting:
             tell(f"Skipped: {point.path} was written by another system, or with a network of other sizes.")
-    return max(points, key=lambda point: point.step, default=None)
+    return _newest(fitting)
 
 
 def bring_here(point: ResumePoint, folder: Path, cache_dir: str | None) -> ResumePoint:
-    """Copies an earlier folder to the place of this fit, with the splits and codes of its cache.
+    """Copies an earlier folder to that of this fit, with the splits and codes of its cache.
 
-    The checkpoints come last: a copy that breaks off is begun again.
+    The checkpoints come last, so that an interrupted copy starts again.
     """
     move_aside(folder)
     source = point.path.parent
-    files = sorted((path for path in source.iterdir() if path.is_file()), key=lambda path: path.suffix == ".ckpt")
-    for path in files:
+    for path in sorted(filter(Path.is_file, source.iterdir()), key=lambda path: path.suffix == ".ckpt"):
         if not path.name.startswith(".") or path.name == FRESH:
-            _copy(path, folder / path.name)
+            copy_file(path, folder / path.name)
     if cache_dir is not None:
         depth = 2 if folder.is_absolute() else len(folder.parts)
         old_cache = source.parents[depth - 1] / Path(cache_dir).name
-        for pattern in ("codes/*.npz", "*/split.json"):
-            for path in old_cache.glob(pattern):
-                target = Path(cache_dir) / path.relative_to(old_cache)
-                if not target.exists():
-                    _copy(path, target)
+        for path in [*old_cache.glob("codes/*.npz"), *old_cache.glob("*/split.json")]:
+            target = Path(cache_dir) / path.relative_to(old_cache)
+            if not target.exists():
+                copy_file(path, target)
     return read_resume_point(folder / point.path.name)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file so that the copy is whole or absent."""
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
 
 
 def move_aside(folder: Path) -> Path | None:
-    """Moves a folder's files into a new one inside it, `before-1`, `before-2`, …; returns that, None if it is
-    empty."""
+    """Moves a folder's files into a new subfolder, `before-1`, `before-2`, …; returns it, or None without files."""
     files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     if not files:
         return None
@@ -179,25 +181,19 @@ def move_aside(folder: Path) -> Path | None:
 
 
 def find_checkpoint(path: str, roots: list[str]) -> str:
-    """A fitted checkpoint that a system is built on: `path`, or if it is missing, its like in earlier outputs."""
+    """Finds a checkpoint that a system needs: `path`, or if it is missing, the newest such one in earlier outputs."""
     if Path(path).is_file():
         return path
-    found = [folder / Path(path).name for folder in earlier_folders(Path(path).parent, roots)]
-    points = []
-    for candidate in filter(Path.is_file, found):
-        try:
-            points.append(read_resume_point(candidate))
-        except ValueError as error:
-            tell(f"Skipped: {error}")
-    if not points:
+    candidates = [folder / Path(path).name for folder in earlier_folders(Path(path).parent, roots)]
+    newest = _newest(_read_good(read_resume_point, filter(Path.is_file, candidates)))
+    if newest is None:
         return path
-    best = max(points, key=lambda point: point.step)
-    tell(f"There is no {path}; using {best.path} of step {best.step}.")
-    return str(best.path)
+    tell(f"There is no {path}; using {newest.path} of step {newest.step}.")
+    return str(newest.path)
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """`trainer.max_steps: 100 → 200` for each value of the configuration that differs."""
+    """Lists the values of the configuration that differ, as `trainer.max_steps: 100 → 200`."""
     old, new = dict(_flat(before)), dict(_flat(now))
     return [
         f"{key}: {old.get(key)} → {new.get(key)}"

@@ -1,4 +1,4 @@
-"""One way to tell the user something."""
+"""Messages to the user."""
 
 import logging
 import warnings
@@ -12,18 +12,13 @@ def is_first_process() -> bool:
 
 
 def tell(message: str, by_each_process: bool = False) -> None:
-    """Prints a message at once.
-
-    Args:
-        message: text for the user.
-        by_each_process: the message is of this process alone. Of others the first process speaks for all.
-    """
+    """Prints a message at once, in the first process only unless it is `by_each_process`."""
     if by_each_process or is_first_process():
         print(message, flush=True)
 
 
 def quieten_lightning() -> None:
-    """Silences Lightning's advertisements, and warnings about things that are meant here."""
+    """Silences Lightning's advertisements, and its warnings about things that are intended here."""
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # inside lightning, with new versions of torch
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_of_use)

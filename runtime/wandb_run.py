@@ -1,18 +1,19 @@
-"""Keeps one W&B run for a training, however many sessions it takes, and checkpoints in it."""
+"""One W&B run for all sessions of a fit, and checkpoints as its artifacts."""
 
-import netrc
 import os
 import secrets
 import tempfile
 from pathlib import Path
 
 import wandb
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from requests.utils import get_netrc_auth
 
 from media.files import atomic_path
 from runtime.private_api import set_run_id
-from runtime.resuming import LAST, find_resume_point, start_again
+from runtime.resuming import LAST, copy_file, find_resume_point, start_again
 from runtime.tell import tell
 
 RUN_ID = "wandb_id.txt"
@@ -20,53 +21,45 @@ ARTIFACT_PREFIX = "wandb:"
 
 
 def has_wandb_account() -> bool:
-    """Returns whether W&B will find a key without asking for one."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    files = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
-    try:
-        return any(
-            netrc.netrc(file).authenticators("api.wandb.ai") is not None
-            for file in files
-            if file is not None and Path(file).is_file()
-        )
-    except (OSError, netrc.NetrcParseError):
-        return False
+    """Whether W&B will find a key without asking for one."""
+    keys = [os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")]
+    return any(keys) or get_netrc_auth("https://api.wandb.ai") is not None
 
 
 def set_wandb_defaults() -> None:
-    """Lets W&B work offline without an account, and wait only briefly for a network; the user's variables win."""
+    """Switches W&B offline without an account, and shortens its wait for a network; the user's variables win."""
     if not has_wandb_account():
         os.environ.setdefault("WANDB_MODE", "offline")
     os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds; the default is 90
 
 
+def wandb_loggers(trainer: Trainer) -> list[WandbLogger]:
+    """The loggers of a trainer that log to W&B."""
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+
 @rank_zero_only
 def keep_run_id(logger: WandbLogger, folder: Path) -> None:
-    """Gives the logger the run's id from beside the checkpoints, or writes down a new one, before the run starts.
+    """Reads the run's id from the folder of the checkpoints, or stores a new one there, before the run starts.
 
-    Online the run is resumed by it; the pieces of an offline run carry it, so that `wandb sync` joins them.
+    The id resumes an online run. It also joins the pieces of an offline one when `wandb sync` uploads them.
     """
     path = folder / RUN_ID
     if logger.version is None:
-        run_id = path.read_text(encoding="utf-8").strip() if path.exists() else secrets.token_hex(4)
-        set_run_id(logger, run_id)
+        set_run_id(logger, path.read_text(encoding="utf-8").strip() if path.exists() else secrets.token_hex(4))
     if not path.exists():
         with atomic_path(path) as temporary:
             temporary.write_text(str(logger.version), encoding="utf-8")
 
 
 def explain_wandb_error(error: wandb.errors.Error) -> str:
-    """Puts an error of W&B, such as a missing network or a refused key, into one line that names the way out."""
+    """Condenses an error of W&B, such as a missing network or a refused key, into one line with the remedy."""
     reason = str(error).partition("\n")[0].rstrip(".")
     return f"W&B: {reason}. Set WANDB_MODE=offline to keep the run on this machine; `wandb sync` uploads it later."
 
 
 def store_artifact(logger: WandbLogger, folder: Path, step: int) -> None:
-    """Stores a folder of checkpoints as a version of the artifact `<system>-<run's id>`.
-
-    Online it returns when everything is uploaded.
-    """
+    """Stores a folder of checkpoints as a version of the artifact `<system>-<run's id>`; waits for the upload."""
     artifact = wandb.Artifact(f"{folder.name}-{logger.version}", type="model", metadata={"step": step})
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith("."):
@@ -77,16 +70,14 @@ def store_artifact(logger: WandbLogger, folder: Path, step: int) -> None:
 
 
 def fetch_artifact(name: str, folder: Path) -> Path:
-    """Downloads an artifact into an empty folder of this fit, and returns the checkpoint to resume from.
-
-    If the folder holds a checkpoint already, the fit resumes from that one.
+    """Downloads an artifact, unless the fit has a checkpoint already; returns the checkpoint to resume from.
 
     Args:
         name: artifact as `wandb:<entity>/<project>/<artifact>:<version>`.
         folder: folder of the fit's checkpoints.
 
     Raises:
-        ValueError: if there is no such artifact, or none that can be read.
+        ValueError: if there is no such artifact, or it cannot be read.
     """
     point = find_resume_point(folder)
     if point is not None:
@@ -98,8 +89,7 @@ def fetch_artifact(name: str, folder: Path) -> Path:
             artifact.download(root=download)
             start_again(folder)
             for path in sorted(Path(download).iterdir()):
-                with atomic_path(folder / path.name) as temporary:
-                    temporary.write_bytes(path.read_bytes())
+                copy_file(path, folder / path.name)
     except (wandb.errors.Error, ValueError) as error:
         raise ValueError(
             f"The artifact {name} could not be fetched: {error}. Expected {ARTIFACT_PREFIX}entity/project/name:version."

@@ -114,7 +114,7 @@ def test_the_same_command_goes_on_where_the_last_fit_stopped(
     shutil.copytree(chain / "checkpoints", tmp_path / "checkpoints")
     result = run_cli(tmp_path, "fit", "vqvae", "--trainer.max_steps", "8")
     assert result.trainer.global_step == 8
-    assert "Going on from checkpoints/vqvae/last.ckpt" in capfd.readouterr().out
+    assert "Resuming from checkpoints/vqvae/last.ckpt" in capfd.readouterr().out
     assert torch.load(tmp_path / "checkpoints/vqvae/last.ckpt", weights_only=True)["global_step"] == 8
 
 

@@ -86,12 +86,12 @@ def test_the_shipped_configs_are_found_from_anywhere(folder):
 def test_the_fit_that_makes_a_missing_checkpoint_has_the_overlays_that_were_typed(typed, expected):
     message = "There is no checkpoint best.ckpt. Make it with: python cli.py fit --config vqvae.yaml"
     assert with_overlays(message, typed) == message + expected
-    anew = message.replace("fit --config", "fit --fresh --config")
-    assert with_overlays(anew, typed) == anew + expected
+    fresh = message.replace("fit --config", "fit --fresh --config")
+    assert with_overlays(fresh, typed) == fresh + expected
     assert with_overlays("There is no folder.", typed) == "There is no folder."
 
 
-def test_an_overlay_alone_is_told_where_it_belongs(folder):
+def test_an_overlay_alone_is_reported_with_its_place(folder):
     with pytest.raises(FileNotFoundError, match=r"demo.yaml comes after a system's config: --config vqvae.yaml"):
         find_configs(["fit", "--config", "demo.yaml"], folder)
 
@@ -109,7 +109,7 @@ def test_an_overlay_alone_is_told_where_it_belongs(folder):
         (["predict", "--config", "a.yaml"], (), "--config a.yaml"),
     ],
 )
-def test_the_command_that_goes_on(typed, options, expected):
+def test_the_command_that_resumes(typed, options, expected):
     assert fit_command(typed, options) == f"python cli.py fit {expected}"
 
 

@@ -76,7 +76,7 @@ def test_a_killed_fit_ends_as_an_unbroken_one(project: Path, data_root: Path, tm
     for kill in (Kill("step", 6), Kill("rename", 1), None):
         code = finish(start(broken, fit_args(toy), kill))
         assert code in (0, -signal.SIGKILL), (broken / "printed.txt").read_text()
-    assert "Going on from" in (broken / "printed.txt").read_text()
+    assert "Resuming from" in (broken / "printed.txt").read_text()
     for name in ("last.ckpt", "best.ckpt"):
         assert differences(checkpoint(broken, toy, name), checkpoint(project, toy, name)) == []
     assert logged_figures(broken, toy) == logged_figures(project, toy)

@@ -1,4 +1,4 @@
-"""Sessions end in good order, and the next one goes on, wherever it is."""
+"""Sessions end in good order, and the next one resumes, wherever it is."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ CHECKPOINTS = Path("checkpoints") / SYSTEM
 
 
 def fit(folder: Path, *options: str, kill: Kill | None = None, file_limit_bytes: int | None = None) -> tuple[int, str]:
-    """Exit code and what was printed by one session."""
+    """Exit code and output of one session."""
     printed = folder / "printed.txt"
     printed.unlink(missing_ok=True)
     code = finish(start(folder, fit_args(folder, SYSTEM, *options), kill, file_limit_bytes))
@@ -52,7 +52,7 @@ def stopped(folder: Path) -> Path:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("moment", [Kill("step", 5), Kill("validation", 1)])
-def test_a_stop_saves_and_tells_how_to_go_on(
+def test_a_stop_saves_and_prints_how_to_resume(
     folder: Path, unbroken: Path, moment: Kill, number: int, code: int
 ) -> None:
     kill = Kill(moment.moment, moment.number, number)
@@ -60,13 +60,13 @@ def test_a_stop_saves_and_tells_how_to_go_on(
     step = 3 if kill.moment == "step" else 4
     assert found == code, printed
     assert step_of(folder / CHECKPOINTS / "last.ckpt") == step
-    *_, told, command = printed.strip().splitlines()
-    assert f"Stopped at step {step} of 9" in told
-    assert "are left. Go on with:" in told
+    *_, stop, command = printed.strip().splitlines()
+    assert f"Stopped at step {step} of 9" in stop
+    assert "are left. Resume with:" in stop
     assert command.strip().startswith("python cli.py fit --config top.yaml")
     code, printed = fit(folder)
     assert code == 0
-    assert f"Going on from {CHECKPOINTS}/last.ckpt: step {step}, epoch" in printed
+    assert f"Resuming from {CHECKPOINTS}/last.ckpt: step {step}, epoch" in printed
     assert_equal_ends(folder, unbroken, SYSTEM)
 
 
@@ -77,10 +77,10 @@ def test_a_second_ctrl_c_quits_at_once(folder: Path) -> None:
     assert step_of(folder / CHECKPOINTS / "last.ckpt") == 2
 
 
-def test_a_stop_before_the_first_step_is_one_too(folder: Path) -> None:
+def test_a_stop_before_the_first_step_prints_how_to_resume(folder: Path) -> None:
     code, printed = fit(folder, kill=Kill("start", 1, signal.SIGINT))
     assert code == 130
-    assert "Stopped before the first step. Go on with:" in printed
+    assert "Stopped before the first step. Resume with:" in printed
     assert "Traceback" not in printed
 
 
@@ -96,7 +96,7 @@ def test_a_fit_that_is_only_tried_out_leaves_no_checkpoint_and_resumes_from_none
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_no_fit_ends_when_it_is_asked_to(stopped: Path, number: int) -> None:
+def test_a_subcommand_other_than_fit_ends_on_a_signal(stopped: Path, number: int) -> None:
     typed = ["cli.py", "validate", "--config", f"{SYSTEM}.yaml", "--config", str(TINY / f"{SYSTEM}.yaml")]
     script = (
         "import runpy, signal, sys; from tests.helpers.killing import Kill, arm; "
@@ -134,7 +134,7 @@ def test_a_full_disk_is_an_error_that_leaves_the_older_checkpoints(stopped: Path
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "empty"])
-def test_a_damaged_checkpoint_is_named_and_passed_over(stopped: Path, unbroken: Path, damage: str) -> None:
+def test_a_damaged_checkpoint_is_reported_and_skipped(stopped: Path, unbroken: Path, damage: str) -> None:
     last = stopped / CHECKPOINTS / "last.ckpt"
     if damage == "truncated":
         last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
@@ -158,7 +158,7 @@ def test_a_damaged_checkpoint_does_not_push_out_the_good_one(stopped: Path) -> N
     assert last.with_suffix(".damaged").read_bytes() == b"half of it"
 
 
-def test_where_no_checkpoint_can_be_read_nothing_is_begun(stopped: Path) -> None:
+def test_if_no_checkpoint_can_be_read_nothing_starts(stopped: Path) -> None:
     for name in ("last.ckpt", "previous.ckpt"):
         (stopped / CHECKPOINTS / name).write_bytes(b"nothing")
     code, printed = fit(stopped)
@@ -166,7 +166,7 @@ def test_where_no_checkpoint_can_be_read_nothing_is_begun(stopped: Path) -> None
     assert "--fresh" in printed
 
 
-def test_an_earlier_output_is_found_copied_and_gone_on_from(
+def test_an_earlier_output_is_found_copied_and_resumed(
     stopped: Path, unbroken: Path, chain: Path, tmp_path: Path
 ) -> None:
     """As on Kaggle: the next machine has the data, and the last output far down in a read-only folder."""
@@ -205,7 +205,7 @@ def test_a_fresh_start_moves_the_old_files_aside(stopped: Path, unbroken: Path) 
     assert "Starting from scratch" in printed
 
 
-def test_changed_options_win_and_are_told(stopped: Path) -> None:
+def test_changed_options_win_and_are_reported(stopped: Path) -> None:
     options = ["--model.learning_rate", "0.5", "--model.weight_decay", "0.25", "--trainer.max_steps", "5"]
     code, printed = fit(stopped, *options)
     assert code == 0, printed
@@ -224,7 +224,7 @@ def test_a_finished_fit_says_so_and_how_to_extend_it(stopped: Path) -> None:
     code, printed = fit(stopped)
     assert code == 0
     assert f"This fit is finished: {CHECKPOINTS}/last.ckpt has done 9 of 9 steps. To train longer:" in printed
-    assert "Going on" not in printed
+    assert "Resuming" not in printed
     assert printed.strip().endswith("--trainer.max_steps 18")
     assert (stopped / CHECKPOINTS / "last.ckpt").stat().st_mtime_ns == before
     assert fit(stopped, "--trainer.max_steps", "11")[0] == 0
