@@ -1,16 +1,14 @@
-"""`python cli.py doctor`: what this machine is, and how long each training takes on it; no data are needed."""
+"""`python cli.py doctor`: describes this machine and times the training of each system, without any data."""
 
 import argparse
-import io
 import logging
 import math
 import os
 import platform
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,18 +17,17 @@ from typing import Any
 import psutil
 import torch
 import yaml
-from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_error
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
-from torch.utils.data import DataLoader
 
 from runtime.device_check import check_card
 from runtime.memory import GIB, find_shortage, free_memory_gib, measure_memory
 from runtime.precision import choose_precision, find_device, name_fastest, time_precisions
 from runtime.program import PROGRAM
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
+from runtime.step_clock import measure_step
 from runtime.systems import CONFIGS, fitted_systems, is_system
 
 PACKAGES = ("torchvision", "torchaudio", "lightning", "wandb")
@@ -38,8 +35,7 @@ PACKAGES = ("torchvision", "torchaudio", "lightning", "wandb")
 
 @dataclass
 class Finding:
-    """Findings about the training of one system: its configured batches of a step and steps (-1: no end), the memory
-    of a step and its seconds (None: it does not fit), and a remark."""
+    """Memory and time of one system's training step; `max_steps` is -1 for no end, `step_s` None if it does not fit."""
 
     system: str
     batch_size: int
@@ -55,65 +51,22 @@ class Finding:
         return None if self.step_s is None or self.max_steps < 0 else self.step_s * self.max_steps
 
 
-class StepClock(Callback):
-    """Times steps of a fit, and ends it.
-
-    The first step is left out: it starts codebooks and libraries. If it alone takes longer than the time, its batches
-    until then are timed.
-
-    Args:
-        max_steps: the most steps that are timed.
-        max_seconds: time after which no further batch starts.
-    """
-
-    def __init__(self, max_steps: int, max_seconds: float) -> None:
-        self.max_steps, self.max_seconds = max_steps, max_seconds
-        self.step_s: float | None = None
-        self.remark = ""
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Starts the clock."""
-        if batch_idx == 0:
-            self._started_at = time.perf_counter()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Counts batches; their work on a GPU is waited for at the start and at the end only."""
-        of_a_step = trainer.accumulate_grad_batches
-        is_warm = batch_idx >= of_a_step
-        num_batches = batch_idx + 1 - is_warm * of_a_step
-        is_over = time.perf_counter() - self._started_at >= self.max_seconds
-        is_over |= is_warm and num_batches == self.max_steps * of_a_step
-        if (is_over or batch_idx + 1 == of_a_step) and pl_module.device.type != "cpu":
-            torch.accelerator.synchronize(pl_module.device)
-        if is_over:
-            self.step_s = (time.perf_counter() - self._started_at) / num_batches * of_a_step
-            self.remark = "" if is_warm else f"timed on its first step only, {num_batches} of {of_a_step} batches"
-            trainer.should_stop = True
-        elif batch_idx + 1 == of_a_step:
-            self._started_at = time.perf_counter()
-
-
 def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50, max_seconds: float = 20.0) -> int:
-    """Prints the machine and a table of the trainings.
+    """Prints a description of the machine and a table of the trainings.
 
     Args:
-        args: the arguments after `doctor`.
-        build: makes model, datamodule and trainer from arguments, as `cli.main(…, run=False)` does.
-        max_steps, max_seconds: see `StepClock`.
+        args: arguments after `doctor`.
+        build: function that makes model, datamodule and trainer from arguments, like `cli.main(…, run=False)`.
+        max_steps: see `StepClock`.
+        max_seconds: see `StepClock`.
 
     Returns:
-        The exit code: 0, or 1 if the card cannot be used at all.
+        The exit code: 0, or 1 if the card cannot be used.
     """
     parser = argparse.ArgumentParser(f"{PROGRAM} doctor", description=__doc__.partition(": ")[2])
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        help="systems to look at, like vqvae.yaml, instead of all; and overlays for them, like demo.yaml, or a folder",
-    )
-    parser.add_argument("--hours", type=float, help=f"length of a session; on Kaggle {KAGGLE_HOURS}, else none")
+    configs = "systems such as vqvae.yaml, instead of all, and overlays for them such as demo.yaml, or a folder"
+    parser.add_argument("--config", action="append", default=[], help=configs)
+    parser.add_argument("--hours", type=float, help=f"length of a session; {KAGGLE_HOURS} on Kaggle, otherwise none")
     options = parser.parse_args(args)
     if options.hours is not None and options.hours <= 0:
         parser.error(f"--hours is {options.hours:g}, expected more than 0.")
@@ -128,9 +81,7 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
         return 1
     with _quiet():
         parts = {system: build(args) for system, args in _arguments(options.config).items()}
-        for line in dict.fromkeys(_precision_line(part.trainer) for part in parts.values()):
-            console.print(line)
-        for line in _fastest_precisions(list(parts.values())):
+        for line in [*dict.fromkeys(map(_precision_line, parts.values())), *_fastest_precisions([*parts.values()])]:
             console.print(line)
         findings = []
         for system in list(parts):
@@ -140,15 +91,14 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
     for finding in findings:
         if finding.remark:
             console.print(f"{finding.system}: {finding.remark.rstrip('.')}.")
-    console.print("GiB: the tensors of a step. Loading of data, validation and pictures are not counted in the time.")
+    console.print("GiB: tensors of a step. The times exclude data loading, validation and pictures.")
     return 0
 
 
 def describe_machine() -> list[str]:
-    """Processor, memory, GPUs and versions, one a line."""
+    """Describes processor, memory, GPUs and versions, in a line each."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    lines = [f"CPU: {_cpu_name()}, {cores} cores"]
-    lines.append(f"RAM: {psutil.virtual_memory().total / GIB:.1f} GiB")
+    lines = [f"CPU: {_cpu_name()}, {cores} cores", f"RAM: {psutil.virtual_memory().total / GIB:.1f} GiB"]
     gpus = ["GPU: Apple's, which shares the RAM"] if torch.backends.mps.is_available() else []
     for number in range(torch.cuda.device_count()):
         free, total = (num_bytes / GIB for num_bytes in torch.cuda.mem_get_info(number))
@@ -156,7 +106,7 @@ def describe_machine() -> list[str]:
     lines += gpus or ["GPU: none that torch can use"]
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     if (load := psutil.getloadavg()[0]) > cores / 4:
-        lines.append(f"Other work runs here (load {load:.1f}): the times below come out too long.")
+        lines.append(f"Other programs are running (load {load:.1f}), so the times below are too long.")
     return [*lines, f"Versions: Python {platform.python_version()}, torch {torch.__version__}, {versions}"]
 
 
@@ -169,7 +119,7 @@ def _cpu_name() -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences Lightning, which says a lot at the start of each fit."""
+    """Silences the messages of Lightning at the start of each fit."""
     logging.disable(logging.INFO)
     try:
         with warnings.catch_warnings():
@@ -180,7 +130,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _arguments(configs: list[str]) -> dict[str, list[str]]:
-    """Arguments that build each system that is asked for, by its name; a system that lacks an overlay is left out."""
+    """Arguments that build each requested system, by its name; a system that lacks an overlay is left out."""
     paths = {config: path if (path := Path(config)).is_file() else CONFIGS / config for config in configs}
     systems = {path.stem: path for path in paths.values() if is_system(path)}
     arguments = {}
@@ -196,16 +146,16 @@ def _arguments(configs: list[str]) -> dict[str, list[str]]:
 
 
 def _overlay(config: str, system: str) -> str | None:
-    """The file of an overlay for a system; None if it has none for it."""
+    """Finds the file of an overlay for a system; None if there is none."""
     for folder in (Path(config), CONFIGS / Path(config).stem):
         if folder.is_dir():
             return str(folder / system) if (folder / system).is_file() else None
     return config
 
 
-def _precision_line(trainer: Trainer) -> str:
-    device = find_device(trainer.strategy.root_device.type)
-    return dict(choose_precision(asked, device) for asked in (trainer.precision, None))[trainer.precision]
+def _precision_line(parts: Any) -> str:
+    precision, device = parts.trainer.precision, find_device(parts.trainer.strategy.root_device.type)
+    return dict(choose_precision(asked, device) for asked in (precision, None))[precision]
 
 
 def _fastest_precisions(parts: list[Any]) -> list[str]:
@@ -218,17 +168,17 @@ def _fastest_precisions(parts: list[Any]) -> list[str]:
 
 
 def examine(system: str, parts: Any, max_steps: int, max_seconds: float) -> Finding:
-    """Measures memory and time of the training step of a system, given as the object of `cli.main(…, run=False)`."""
+    """Measures memory and time of a system's training step, given its model, datamodule and trainer."""
     model, data, trainer = parts.model, parts.datamodule, parts.trainer
     device = trainer.strategy.root_device
     finding = Finding(system, data.batch_size, trainer.accumulate_grad_batches, trainer.max_steps)
     try:
         need = measure_memory(model, device, trainer.precision_plugin)
-        garbage_collection_cuda()
         finding.need_gib = need.gib(data.batch_size)
         if device.type == "cuda":
-            card, free_gib = torch.cuda.get_device_name(device), free_memory_gib(device)
-            finding.remark = find_shortage(need, data.batch_size, finding.num_accumulated, card, free_gib) or ""
+            card = torch.cuda.get_device_name(device)
+            shortage = find_shortage(need, data.batch_size, finding.num_accumulated, card, free_memory_gib(device))
+            finding.remark = shortage or ""
         if not finding.remark:
             batch = model.example_batch(data.batch_size)
             clock = measure_step(model, batch, trainer, max_steps, max_seconds)
@@ -239,31 +189,6 @@ def examine(system: str, parts: Any, max_steps: int, max_seconds: float) -> Find
         finding.remark = "out of memory"
     garbage_collection_cuda()
     return finding
-
-
-def measure_step(
-    model: LightningModule, batch: dict[str, Any], trainer: Trainer, max_steps: int, max_seconds: float
-) -> StepClock:
-    """Trains on one batch again and again, by Lightning's own loop, with the precision, device, accumulation and
-    clipping of `trainer`; for the bounds see `StepClock`."""
-    clock = StepClock(max_steps, max_seconds)
-    batches: Any = [batch] * ((1 + max_steps) * trainer.accumulate_grad_batches)  # a list is a data set, too
-    measuring = Trainer(
-        accelerator=trainer.strategy.root_device.type,
-        devices=1,
-        precision=trainer.precision,
-        accumulate_grad_batches=trainer.accumulate_grad_batches,
-        gradient_clip_val=trainer.gradient_clip_val,
-        max_steps=1 + max_steps,
-        callbacks=[clock],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    with redirect_stdout(io.StringIO()):  # the remarks of a system on its fit are none on this one
-        measuring.fit(model, DataLoader(batches, batch_size=None))
-    return clock
 
 
 def _table(findings: list[Finding], session_hours: float | None) -> Table:

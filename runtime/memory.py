@@ -1,4 +1,4 @@
-"""The memory of a training step, measured before any work is done, and the largest batch that fits."""
+"""The memory of a training step, measured before the fit, and the largest batch that fits."""
 
 import copy
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 import torch
@@ -21,18 +21,18 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 MEASURED_BATCH_SIZES = (2, 4)  # not 1: a batch norm needs two
-MARGIN = 1.1  # for what the allocator cannot use between its blocks
+MARGIN = 1.1  # the allocator loses space between its blocks
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Memory of a training step, which grows with the batch in a straight line.
+    """Memory of a training step, linear in the batch size.
 
     Attributes:
-        name: of the system.
-        fixed_bytes: memory of weights, gradients, the optimiser's state and whatever else does not grow.
-        sample_bytes: memory that each sample of a batch adds.
+        name: name of the system.
+        fixed_bytes: memory of weights, gradients, optimiser state and all else that is independent of the batch.
+        sample_bytes: memory of each sample of a batch.
     """
 
     name: str
@@ -40,50 +40,42 @@ class MemoryNeed:
     sample_bytes: float
 
     def gib(self, batch_size: int) -> float:
-        """Of a step with batches of this size."""
+        """GiB of a step with batches of this size."""
         return (self.fixed_bytes + batch_size * self.sample_bytes) / GIB
 
     def largest_batch_size(self, free_gib: float) -> int:
-        """The most samples that fit; 0 if not even one does."""
+        """The largest number of samples that fits; 0 if none does."""
         return max(0, int((free_gib * GIB - self.fixed_bytes) / max(self.sample_bytes, 1)))
 
 
-class HasBatchSize(Protocol):
-    batch_size: int
+def check_memory(system: Any, datamodule: Any, trainer: Trainer) -> None:
+    """Raises ValueError if a step needs more memory than is free on the CUDA device; other devices are not checked.
 
-
-def check_memory(system: Any, datamodule: HasBatchSize, trainer: Trainer) -> None:
-    """Refuses a fit whose steps need more memory than is free on its CUDA device; on any other it does nothing.
-
-    Systems without an `example_batch` pass.
-
-    Raises:
-        ValueError: with the line of `find_shortage`.
+    A system without `example_batch` cannot be measured and passes.
     """
     device = trainer.strategy.root_device
     if device.type != "cuda" or not hasattr(system, "example_batch"):
         return
     batch_size, num_accumulated = datamodule.batch_size, trainer.accumulate_grad_batches
-    card, name = torch.cuda.get_device_name(device), type(system).__name__
+    card = torch.cuda.get_device_name(device)
     try:
         need = measure_memory(system, device, trainer.precision_plugin)
     except RuntimeError as error:
         if not is_oom_error(error):
             raise
         if batch_size < max(MEASURED_BATCH_SIZES):
-            return  # smaller than what was tried; the fit will tell
+            return  # smaller than the measured ones, so it may fit
         raise ValueError(
-            f"{card} has no memory for a training step of {name} with {max(MEASURED_BATCH_SIZES)} samples. Use a "
-            f"larger card, or --data.batch_size 1 --trainer.accumulate_grad_batches {batch_size * num_accumulated}."
+            f"{card} has no memory for a training step of {type(system).__name__} with {max(MEASURED_BATCH_SIZES)} "
+            "samples. Use a larger card, or --data.batch_size 1 --trainer.accumulate_grad_batches "
+            f"{batch_size * num_accumulated}."
         ) from error
-    garbage_collection_cuda()
-    problem = find_shortage(need, batch_size, num_accumulated, card, free_memory_gib(device))
-    if problem:
-        raise ValueError(problem)
+    if shortage := find_shortage(need, batch_size, num_accumulated, card, free_memory_gib(device)):
+        raise ValueError(shortage)
 
 
-def use_largest_batch(system: Any, datamodule: HasBatchSize, trainer: Trainer) -> str:
-    """Sets the largest batch that fits into the free memory, and as many batches a step that it learns from as much.
+def use_largest_batch(system: Any, datamodule: Any, trainer: Trainer) -> str:
+    """Sets the largest batch that fits into the free memory, with the same number of samples in each step.
 
     The interval between validations is counted in batches, so it changes too.
 
@@ -91,14 +83,13 @@ def use_largest_batch(system: Any, datamodule: HasBatchSize, trainer: Trainer) -
         A line for the user.
 
     Raises:
-        ValueError: if not even one sample fits, or the system has no `example_batch`.
+        ValueError: if not even one sample fits, or the system cannot be measured.
     """
     if not hasattr(system, "example_batch"):
         raise ValueError(f"The memory of {type(system).__name__} cannot be measured; set --data.batch_size yourself.")
     device, before = trainer.strategy.root_device, datamodule.batch_size
     num_samples = before * trainer.accumulate_grad_batches
     need = measure_memory(system, device, trainer.precision_plugin)
-    garbage_collection_cuda()
     free_gib = free_memory_gib(device)
     largest = need.largest_batch_size(free_gib)
     if largest == 0:
@@ -107,8 +98,8 @@ def use_largest_batch(system: Any, datamodule: HasBatchSize, trainer: Trainer) -
     batch_size = _largest_divisor(num_samples, largest)
     if batch_size < num_samples and not system.automatic_optimization:
         raise ValueError(
-            f"{largest} samples fit, and {type(system).__name__} updates its weights by hand, so batches cannot be "
-            f"added up to {num_samples}. Set --data.batch_size {largest}: a step then learns from fewer samples."
+            f"{largest} samples fit, and {type(system).__name__} optimises by hand, so its batches cannot be "
+            f"accumulated to {num_samples}. Set --data.batch_size {largest}: a step then learns from fewer samples."
         )
     datamodule.batch_size = batch_size
     trainer.accumulate_grad_batches = num_samples // batch_size
@@ -121,17 +112,18 @@ def use_largest_batch(system: Any, datamodule: HasBatchSize, trainer: Trainer) -
 
 
 def free_memory_gib(device: torch.device) -> float:
-    """Free memory of the card, or of the machine."""
+    """Free memory of the card or of the machine, with the blocks that torch caches."""
+    garbage_collection_cuda()
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / GIB
     return psutil.virtual_memory().available / GIB
 
 
 def peak_process_bytes() -> int:
-    """The most memory that this process has had so far; psutil has this figure on Windows only."""
+    """Peak memory of this process so far; psutil has this figure on Windows only."""
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset
-    if sys.platform == "linux":  # getrusage counts from the memory of the parent process there
+    if sys.platform == "linux":  # its getrusage includes the parent process at the fork
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     import resource  # Windows has none
@@ -144,14 +136,14 @@ def _largest_divisor(number: int, limit: int) -> int:
 
 
 def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card: str, free_gib: float) -> str | None:
-    """One line that names need, free memory and the options with which it fits; None if it fits as it is.
+    """Explains in one line why a step does not fit and which options would; None if it fits.
 
     Args:
-        need: as measured.
-        batch_size: samples of a batch.
-        num_accumulated: batches of a step.
-        card: its name.
-        free_gib: on it.
+        need: measured memory of a step.
+        batch_size: samples in each batch.
+        num_accumulated: batches in each step.
+        card: name of the card.
+        free_gib: free memory of the card in GiB.
     """
     if need.gib(batch_size) <= free_gib:
         return None
@@ -161,7 +153,7 @@ def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card:
         f"{card} has {free_gib:.2f} GiB free"
     )
     if largest == 0:
-        return f"{problem}: not even one sample fits. End what else runs on the card, or use a larger one."
+        return f"{problem}: not even one sample fits. Stop other programs on the card, or use a larger one."
     num_samples = batch_size * num_accumulated
     fitting = _largest_divisor(num_samples, largest)
     return (
@@ -171,15 +163,15 @@ def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card:
 
 
 def measure_memory(system: Any, device: torch.device, precision: Precision) -> MemoryNeed:
-    """The memory of a training step, from two small ones of a copy: the system and the random state are left alone.
+    """Measures the memory of a training step on a copy of a system, and leaves the random state as it was.
 
-    Forward and backward pass run as in the fit, its precision included, at two batch sizes. On a CUDA device the
-    allocator tells their peak, elsewhere the tensors that are alive are counted. Weights, gradients and AdamW's two
-    moments are added as if all were there at the peak: a little more than is needed.
+    Forward and backward pass run at two batch sizes and in the precision of the fit. On a CUDA device the peak comes
+    from the allocator, elsewhere from counting live tensors. Weights, gradients and AdamW's two moments are added as
+    if all of them were alive at the peak, which overestimates a little.
 
     Args:
-        system: a system with an `example_batch`.
-        device: device of the steps.
+        system: system with an `example_batch`.
+        device: device of the fit.
         precision: `trainer.precision_plugin`.
     """
     name = type(system).__name__
@@ -216,7 +208,7 @@ def _peak_bytes(run: Callable[[], None], device: torch.device) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Counts the memory that operators take and free, and remembers the peak; tensors from before cost nothing."""
+    """Counts the memory of tensors that operators allocate and free, and keeps the peak."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from lightning.pytorch.cli import LightningCLI
 
 import cli
 from lightning_modules import TopPrior
-from runtime import doctor, precision
+from runtime import doctor, precision, step_clock
 from runtime.session_time import KAGGLE, KAGGLE_HOURS, as_hours
 from tests.conftest import SYSTEMS, TINY, working_folder
 from tests.helpers.tiny import tiny_codes, tiny_top, tiny_trainer
@@ -112,7 +112,7 @@ def test_asked_for_precision_is_told(tmp_path, capsys, monkeypatch):
 def test_a_system_that_does_not_fit_is_told_and_the_others_go_on(tmp_path, capsys, findings, monkeypatch):
     measure = doctor.measure_step
 
-    def measure_step(model, *args) -> doctor.StepClock:
+    def measure_step(model, *args) -> step_clock.StepClock:
         if type(model).__name__ == "BottomPrior":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return measure(model, *args)
@@ -148,9 +148,9 @@ def test_a_card_without_code_for_it_ends_the_examination(tmp_path, capsys, monke
 
 def test_a_first_batch_over_the_time_is_scaled_to_a_step(monkeypatch):
     looks_s = itertools.count(step=30)  # the clock is looked at every 30 s
-    monkeypatch.setattr(doctor, "time", SimpleNamespace(perf_counter=lambda: next(looks_s)))
+    monkeypatch.setattr(step_clock, "time", SimpleNamespace(perf_counter=lambda: next(looks_s)))
     with doctor._quiet():
-        clock = doctor.measure_step(tiny_top(), tiny_codes(4), tiny_trainer(accumulate_grad_batches=4), 50, 20.0)
+        clock = step_clock.measure_step(tiny_top(), tiny_codes(4), tiny_trainer(accumulate_grad_batches=4), 50, 20.0)
     assert clock.remark == "timed on its first step only, 1 of 4 batches"
     assert clock.step_s == 4 * 60
 
@@ -164,10 +164,10 @@ def test_a_first_batch_over_the_time_is_scaled_to_a_step(monkeypatch):
 )
 def test_steps_are_timed_after_the_first_until_steps_or_time_run_out(monkeypatch, batch_times_s, max_steps, step_s):
     now_s = 0.0
-    monkeypatch.setattr(doctor, "time", SimpleNamespace(perf_counter=lambda: now_s))
+    monkeypatch.setattr(step_clock, "time", SimpleNamespace(perf_counter=lambda: now_s))
     trainer = SimpleNamespace(accumulate_grad_batches=2, should_stop=False)
     module = SimpleNamespace(device=torch.device("cpu"))
-    clock = doctor.StepClock(max_steps, max_seconds=20.0)
+    clock = step_clock.StepClock(max_steps, max_seconds=20.0)
     for batch_idx, batch_time_s in enumerate(batch_times_s):
         assert not trainer.should_stop
         clock.on_train_batch_start(trainer, module, None, batch_idx)
