@@ -1,4 +1,4 @@
-"""What happens beside the learning: pictures and sounds of it, its speed, its configuration, stored predictions."""
+"""Callbacks: checkpoints, sessions, pictures and sounds of a fit, its speed, stored predictions and evaluations."""
 
 from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.config_saver import ConfigSaver

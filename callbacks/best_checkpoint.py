@@ -1,4 +1,4 @@
-"""The checkpoint that later steps use."""
+"""The checkpoint with the best figure."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's callback, of which the best figure so far also survives a move to another folder or machine.
+    """Lightning's callback, which also keeps its best figure if the folder moves.
 
-    Where the file itself did not come along, the figure is forgotten, so that the next validation writes one.
+    If the file itself is missing in the new folder, the figure is discarded, so that the next validation writes one.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Reads the stored paths as files of the present folder."""
+        """Reads the stored paths as files of the current folder."""
         here = {path: str(Path(self.dirpath) / Path(path).name) for path in state_dict["best_k_models"]}
         if any(not Path(path).is_file() for path in here.values()):
             return

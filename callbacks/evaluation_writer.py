@@ -1,4 +1,4 @@
-"""Stores what an evaluation finds, and shows it."""
+"""The results of an evaluation as files, on the screen and in W&B."""
 
 import json
 import os
@@ -16,21 +16,12 @@ from media.files import atomic_path
 from media.pictures import draw_grids, write_png
 from media.report.evaluation_page import EvaluationPage, ShownSound, Strip, write_evaluation_page
 from media.sound.spectrogram import spectrogram_of_file
+from pipelines.evaluation import tables
 from pipelines.evaluation.rows import MEASURED_ROWS, ROWS
 from pipelines.evaluation.sound_store import SoundStore
-from pipelines.evaluation.tables import (
-    FIGURES,
-    header,
-    markdown,
-    measured,
-    model_figures,
-    remarks,
-    show,
-    table,
-    title_of,
-)
 from runtime.precision import find_device
 from runtime.tell import tell
+from runtime.wandb_run import wandb_loggers
 
 NUM_PLAYERS = 12
 NUM_IN_PICTURE = 6
@@ -38,17 +29,17 @@ NUM_LOGGED = 2
 
 
 class EvaluationWriter(Callback):
-    """Writes the results of a composite's `test`; of other models' it writes nothing.
+    """Writes the results of a composite's `test`; it ignores other models.
 
-    There are `results.md` to read, `results.json` with every figure, `index.html` to listen to, a picture of
-    spectrograms for each class, and below `sounds` all sounds. Those are kept: if an evaluation is interrupted, the
-    same command resumes it. With W&B the figures, the pictures and some sounds go to the run, too.
+    `results.md` has the tables, `results.json` every figure, `index.html` the sounds to listen to, `<class>.png` their
+    spectrograms, and `sounds/` all sounds, from which the same command resumes an interrupted evaluation. Figures,
+    pictures and some sounds are logged to W&B, too.
 
     Args:
-        output_dir: the folder for all of it; made if it is missing.
+        output_dir: folder of the results; created if it is missing.
 
     Attributes:
-        command: that made the results, as the user typed it.
+        command: command that the user typed.
     """
 
     def __init__(self, output_dir: str = "outputs/evaluation") -> None:
@@ -56,12 +47,12 @@ class EvaluationWriter(Callback):
         self.command = ""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lets the evaluation keep its sounds."""
+        """Gives the evaluation a store for its sounds."""
         if hasattr(pl_module, "evaluation"):
             pl_module.evaluation.store = SoundStore(self.output_dir / "sounds", pl_module.geometry.sample_rate_hz)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes everything."""
+        """Writes all files and logs to W&B."""
         if not hasattr(pl_module, "evaluation"):
             return
         results = pl_module.evaluation.results
@@ -70,22 +61,27 @@ class EvaluationWriter(Callback):
             plain = facts | {"seed": results["settings"]["seed"]} | results
             temporary.write_text(json.dumps(plain, indent=1, allow_nan=False))
         shown = {name: _strips(self.output_dir, name, results, pl_module) for name in results["classes"]}
-        pictures = {name: draw_grids(_grids(strips)) for name, strips in shown.items()}
+        pictures = {f"{name}.png": draw_grids(_grids(strips)) for name, strips in shown.items()}
         for name, picture in pictures.items():
-            write_png(self.output_dir / f"{name}.png", picture)
+            write_png(self.output_dir / name, picture)
         with atomic_path(self.output_dir / "results.md") as temporary:
-            temporary.write_text(markdown(results, facts, [f"{name}.png" for name in pictures]), encoding="utf-8")
-        meanings = {title_of(row): MEASURED_ROWS[row] for row in results["rows"]} | dict(measured(results).values())
+            temporary.write_text(tables.markdown(results, facts, list(pictures)), encoding="utf-8")
+        meanings = {tables.title_of(row): MEASURED_ROWS[row] for row in results["rows"]}
         page = EvaluationPage(
-            facts, header(results), table(results), meanings, remarks(results), model_figures(results), shown
+            facts,
+            tables.header(results),
+            tables.table(results),
+            meanings | dict(tables.measured(results).values()),
+            tables.remarks(results),
+            tables.model_figures(results),
+            shown,
         )
         write_evaluation_page(page, self.output_dir / "index.html")
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                self._log(logger, results, pictures, shown)
+        for logger in wandb_loggers(trainer):
+            self._log(logger, results, pictures, shown)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Says that nothing is lost."""
+        """Prints the command that resumes."""
         if isinstance(exception, KeyboardInterrupt) and hasattr(pl_module, "evaluation"):
             tell(f"The sounds made so far are in {self.output_dir / 'sounds'}. Resume with:\n  {self.command}")
 
@@ -93,7 +89,7 @@ class EvaluationWriter(Callback):
         """Prints the table, after the progress bar."""
         results = pl_module.evaluation.results if stage == "test" and hasattr(pl_module, "evaluation") else {}
         if results:
-            show(results, f"Evaluation; more of it in {self.output_dir / 'index.html'}")
+            tables.show(results, f"Evaluation; more in {self.output_dir / 'index.html'}")
 
     def _facts(self, trainer: Trainer, results: dict[str, Any]) -> dict[str, str]:
         device = find_device().name if trainer.strategy.root_device.type != "cpu" else "CPU"
@@ -116,7 +112,7 @@ class EvaluationWriter(Callback):
     ) -> None:
         logger.log_metrics(dict(_flat(results)))
         for name, picture in pictures.items():
-            logger.log_image(f"evaluation/{name}", [picture])
+            logger.log_image(f"evaluation/{Path(name).stem}", [picture])
         for name, strips in shown.items():
             for strip in strips:
                 waveforms = [soundfile.read(self.output_dir / sound.path)[0] for sound in strip.sounds[:NUM_LOGGED]]
@@ -125,17 +121,15 @@ class EvaluationWriter(Callback):
 
 
 def _strips(folder: Path, class_name: str, results: dict[str, Any], model: LightningModule) -> list[Strip]:
-    """Of each row the sounds with the same numbers, spread over all: rows of real sounds then show the same ones."""
+    """Selects sounds with the same numbers, spread over all, from each row, so that rows of real sounds are alike."""
     num_sounds = min(scopes[class_name]["num_sounds"] for scopes in results["rows"].values())
     num_shown = min(NUM_PLAYERS, num_sounds)
     numbers = [num_sounds * place // num_shown for place in range(num_shown)]
     strips = []
     for row in filter(ROWS.__contains__, results["rows"]):
-        paths = {number: Path("sounds", row, class_name, f"{number:04d}.flac") for number in numbers}
-        sounds = [
-            ShownSound(path.stem, path, spectrogram_of_file(folder / path, model.geometry)) for path in paths.values()
-        ]
-        strips.append(Strip(title_of(row), ROWS[row], sounds))
+        paths = [Path("sounds", row, class_name, f"{number:04d}.flac") for number in numbers]
+        sounds = [ShownSound(path.stem, path, spectrogram_of_file(folder / path, model.geometry)) for path in paths]
+        strips.append(Strip(tables.title_of(row), ROWS[row], sounds))
     return strips
 
 
@@ -147,13 +141,13 @@ def _grids(strips: list[Strip]) -> list[list[tuple[str, np.ndarray]]]:
 
 
 def _flat(results: dict[str, Any]) -> list[tuple[str, float]]:
-    """Name and value of every figure, for a dashboard."""
+    """Names and values of all figures, for W&B."""
     figures = [
         (f"evaluation/{row}/{scope}/{name}", figure["value"])
         for row, scopes in results["rows"].items()
         for scope, figures in scopes.items()
         for name, figure in figures.items()
-        if name in FIGURES and figure["value"] is not None
+        if name in tables.FIGURES and figure["value"] is not None
     ]
     return figures + [
         (f"evaluation/{model}/{name}", value)

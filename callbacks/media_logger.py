@@ -1,4 +1,4 @@
-"""Pictures and sounds of a training."""
+"""Pictures and sounds of a fit."""
 
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ from media.sound.sound_files import write_wav
 
 
 class MediaLogger(Callback):
-    """Shows the model's work on some examples at every n-th validation: pictures, sounds, or the confusion matrix.
+    """Logs predictions for the same examples at every n-th validation: pictures, sounds, or the confusion matrix.
 
-    The examples are always the same: the data module's `validation_examples`, or the first batch of validation data if
-    it has none. The model's own `predict_step` works on them. They go to the W&B run, or to files without one.
+    The examples are the data module's `validation_examples`, or the first validation batch if it has none. Without W&B
+    the predictions become files.
 
     Args:
-        every_n_validations: validations from one showing to the next; 0 switches it off.
-        num_examples: validation items shown.
-        folder: folder of the files without a W&B run.
+        every_n_validations: validations from one log to the next; 0 switches it off.
+        num_examples: examples in each log.
+        folder: folder of the files without W&B.
     """
 
     def __init__(self, every_n_validations: int = 5, num_examples: int = 4, folder: str = "outputs/training") -> None:
@@ -31,7 +31,7 @@ class MediaLogger(Callback):
         self.folder = Path(folder)
 
     def state_dict(self) -> dict[str, Any]:
-        """The count, which a resumed fit continues."""
+        """Stores the count of validations, which a resumed fit continues."""
         return {"num_validations": self.num_validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ class MediaLogger(Callback):
         self.num_validations = state_dict["num_validations"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Shows the examples if it is their turn; the first validation is one."""
+        """Logs the examples at the first validation and at every n-th after it."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not self.every_n_validations:
             return
         is_due = self.num_validations % self.every_n_validations == 0
@@ -75,9 +75,8 @@ class MediaLogger(Callback):
 
     def _log_sound(self, trainer: Trainer, name: str, waveform: np.ndarray, sample_rate_hz: int) -> None:
         if isinstance(trainer.logger, WandbLogger):
-            trainer.logger.log_audio(
-                f"media/{name}", [waveform], step=trainer.global_step, sample_rate=[sample_rate_hz]
-            )
+            rates = [sample_rate_hz]
+            trainer.logger.log_audio(f"media/{name}", [waveform], step=trainer.global_step, sample_rate=rates)
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_wav(self.folder / f"{name}_{trainer.global_step:06d}.wav", waveform, sample_rate_hz)

@@ -1,4 +1,4 @@
-"""How far a fit is, in the terminal or in a log file."""
+"""The progress of a fit, in a terminal or in a log file."""
 
 import time
 from typing import Any
@@ -13,10 +13,9 @@ LINE_EVERY_S = 60.0
 
 
 class StepProgressBar(RichProgressBar):
-    """Lightning's rich progress bar, telling the optimiser step as well: a fit here ends at a step, not at an epoch.
+    """Lightning's rich progress bar with the optimiser step, since a fit ends at a step and not at an epoch.
 
-    Where there is no terminal (a log file, a notebook that runs by itself) a bar shows nothing until it is full. There
-    a line is printed every minute and after each validation.
+    Without a terminal, where a bar appears only when it is full, it prints a line every minute and after validations.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -26,7 +25,7 @@ class StepProgressBar(RichProgressBar):
         self._line_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock of the lines."""
+        """Starts the timing of the lines."""
         super().on_train_start(trainer, pl_module)
         self._line_at, self._line_step = time.monotonic(), trainer.global_step
 
@@ -38,19 +37,18 @@ class StepProgressBar(RichProgressBar):
             self.progress.update(self.train_progress_bar_id, description=description)
         seconds, num_steps = time.monotonic() - self._line_at, trainer.global_step - self._line_step
         if not self._is_terminal and seconds >= LINE_EVERY_S and num_steps:
-            self._say(trainer, f"train/loss {_shown(trainer, 'train/loss')}, {seconds / num_steps:.3g} s a step")
-            self._line_at, self._line_step = time.monotonic(), trainer.global_step
+            self._print(trainer, f"train/loss {_shown(trainer, 'train/loss')}, {seconds / num_steps:.3g} s a step")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells the figures of the validation."""
+        """Prints the figures of the validation."""
         super().on_validation_end(trainer, pl_module)
         if not self._is_terminal and trainer.state.fn == "fit":
             names = sorted(name for name in trainer.callback_metrics if name.startswith("val/"))
-            self._say(trainer, ", ".join(f"{name} {_shown(trainer, name)}" for name in names))
-            self._line_at, self._line_step = time.monotonic(), trainer.global_step
+            self._print(trainer, ", ".join(f"{name} {_shown(trainer, name)}" for name in names))
 
-    def _say(self, trainer: Trainer, figures: str) -> None:
+    def _print(self, trainer: Trainer, figures: str) -> None:
         tell(f"{self._get_train_description(trainer.current_epoch)}: {figures}")
+        self._line_at, self._line_step = time.monotonic(), trainer.global_step
 
     def _get_train_description(self, current_epoch: int) -> str:
         max_steps = self.trainer.max_steps

@@ -1,4 +1,4 @@
-"""How fast a training runs, and in how much memory."""
+"""The speed of a fit and its memory."""
 
 import time
 from typing import Any
@@ -10,10 +10,10 @@ from runtime.memory import GIB, peak_process_bytes
 
 
 class Throughput(Callback):
-    """Logs samples a second and peak memory with the training's other figures.
+    """Logs samples per second, without validations, and peak memory.
 
-    Why not Lightning's `ThroughputMonitor`: it warns about FLOPs, waits for the GPU after every batch and says nothing
-    of memory. This one waits only when figures are logged. Validation does not count.
+    Lightning's `ThroughputMonitor` warns about FLOPs, waits for the GPU after every batch and does not log memory. This
+    one waits only when figures are logged.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Throughput(Callback):
         self._logged_step = 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Starts the clock if it stands still."""
+        """Starts the clock if it is stopped."""
         if self._started_at is None:
             self._started_at = time.perf_counter()
 
@@ -36,24 +36,20 @@ class Throughput(Callback):
         if not is_due or trainer.global_step == self._logged_step:  # with accumulation a step has several batches
             return
         self._logged_step = trainer.global_step
-        if pl_module.device.type == "cuda":
+        is_cuda = pl_module.device.type == "cuda"
+        if is_cuda:
             torch.cuda.synchronize(pl_module.device)
         self._stop_clock()
-        figures = {"samples_per_second": self._num_samples / self._seconds} | _peak_memory(pl_module.device)
+        peak_bytes = torch.cuda.max_memory_allocated(pl_module.device) if is_cuda else peak_process_bytes()
+        figures = {"samples_per_second": self._num_samples / self._seconds, "memory_gib": peak_bytes / GIB}
         pl_module.log_dict({f"train/{name}": value for name, value in figures.items()})
         self._num_samples, self._seconds = 0, 0.0
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops the clock: validation does not count."""
+        """Stops the clock."""
         self._stop_clock()
 
     def _stop_clock(self) -> None:
         if self._started_at is not None:
             self._seconds += time.perf_counter() - self._started_at
             self._started_at = None
-
-
-def _peak_memory(device: torch.device) -> dict[str, float]:
-    """Peak memory of PyTorch on the GPU, or of the process on a CPU."""
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_process_bytes()
-    return {"memory_gib": peak / GIB}

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import nn
 from torchmetrics import Metric
 
-from runtime.checkpoint import CHECKPOINT_KEY, check_description, check_equal, leave_out_frozen, restore_frozen
+from runtime.checkpoint import CHECKPOINT_KEY, check_equal, leave_out_frozen, restore_frozen
 from runtime.described import Described
 from runtime.private_api import count_steps_of_first_optimizer, log_by_steps, num_batches_trained
 
@@ -81,7 +81,7 @@ class System(Described, LightningModule, ABC):
         if CHECKPOINT_KEY not in checkpoint:
             raise ValueError("This checkpoint was not written by this project: it does not say what it was made from.")
         stored = checkpoint[CHECKPOINT_KEY]
-        check_description("", stored["system"], self.describe())
+        check_equal("", stored["system"], self.describe())
         for name in stored["facts"].keys() & self.facts.keys() - {"split"}:
             check_equal(name, stored["facts"][name], self.facts[name])
         self.facts = stored["facts"] | self.facts

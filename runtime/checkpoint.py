@@ -107,29 +107,27 @@ def restore_frozen(system: Any, state_dict: dict[str, Tensor], fingerprints: dic
         state_dict.update({f"{name}.{key}": value for key, value in tensors.items()})
 
 
-def check_description(name: str, in_checkpoint: Any, here: Any) -> None:
-    """Raises as `check_equal` does if two descriptions differ in more than their classes declare changeable.
+def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
+    """Compares two values, but not the arguments of descriptions that their class declares changeable.
 
     Args:
-        name: argument that has these descriptions; empty for the system itself.
-        in_checkpoint: description of the stored object.
-        here: description of the object that it is loaded into.
+        name: name of the value; empty for a system.
+        in_checkpoint: plain data from a checkpoint.
+        here: plain data of this run.
+
+    Raises:
+        ValueError: with the first value that differs between the checkpoint and here.
     """
-    if not (is_description(in_checkpoint) and is_description(here)):
-        check_equal(name, in_checkpoint, here)
-        return
-    check_equal(f"the class of {name or 'the system'}", in_checkpoint["class_path"], here["class_path"])
-    changeable: frozenset[str] = getattr(find_class(here["class_path"]), "changeable", frozenset())
-    arguments = in_checkpoint["init_args"], here["init_args"]
-    for key in sorted((arguments[0].keys() | arguments[1].keys()) - changeable):
-        check_description(f"{name}.{key}".lstrip("."), *(values.get(key) for values in arguments))
-
-
-def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
-    """Raises a ValueError with the first value that differs between the checkpoint and here."""
+    if is_description(in_checkpoint) and is_description(here):
+        check_equal(f"the class of {name or 'the system'}", in_checkpoint["class_path"], here["class_path"])
+        changeable: frozenset[str] = getattr(find_class(here["class_path"]), "changeable", frozenset())
+        in_checkpoint, here = (
+            {key: value for key, value in description["init_args"].items() if key not in changeable}
+            for description in (in_checkpoint, here)
+        )
     if isinstance(in_checkpoint, dict) and isinstance(here, dict):
         for key in sorted(in_checkpoint.keys() | here.keys()):
-            check_equal(f"{name}.{key}", in_checkpoint.get(key), here.get(key))
+            check_equal(f"{name}.{key}".lstrip("."), in_checkpoint.get(key), here.get(key))
     elif in_checkpoint != here:
         why = " The VQ-VAE has been fitted again since, so its codes have changed." if name == "codebooks" else ""
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Which number format a device should compute in."""
+"""The number format that a device computes in."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,17 @@ from typing import Any
 import torch
 
 DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-CLEARLY_SLOWER = 1.5  # a smaller factor may be chance
+CLEARLY_SLOWER = 1.5  # smaller factors are within the noise
 
 
 @dataclass(frozen=True)
 class Device:
-    """All that the choice of a precision depends on.
+    """Properties of a device that decide its precision.
 
     Attributes:
         kind: `cpu`, `cuda` or `mps`.
-        name: name that people know it by.
-        has_bf16: whether a GPU's hardware computes in bf16, emulation not counted; None for a CPU, which is measured
-            if bf16 is asked for.
+        name: name for messages.
+        has_bf16: whether a GPU has bf16 in hardware; None for a CPU, which is measured instead.
     """
 
     kind: str
@@ -28,7 +27,7 @@ class Device:
 
 
 def find_device(accelerator: str = "auto") -> Device:
-    """The device that Lightning's `accelerator` setting will use on this machine."""
+    """Finds the device that Lightning's `accelerator` setting will use on this machine."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return Device("cuda", torch.cuda.get_device_name(), has_bf16)
@@ -38,14 +37,14 @@ def find_device(accelerator: str = "auto") -> Device:
 
 
 def choose_precision(asked: str | None, device: Device) -> tuple[str, str]:
-    """(precision for Lightning's Trainer, one line that says which and why).
+    """Returns the precision for Lightning's Trainer, and a line for the user with the reason.
 
     Args:
-        asked: the user's wish; None leaves the choice to the device.
-        device: the device that computes.
+        asked: precision that the user asks for; None leaves the choice to the device.
+        device: device that computes.
 
     Raises:
-        ValueError: if the device cannot do what was asked for.
+        ValueError: if the device lacks the precision that was asked for.
     """
     if asked is not None:
         asked = str(asked)
@@ -69,24 +68,24 @@ def choose_precision(asked: str | None, device: Device) -> tuple[str, str]:
         return "bf16-mixed", f"Precision bf16-mixed on {device.name}: it computes in bf16, which needs no loss scaling."
     if device.kind == "cuda":
         return "16-mixed", f"Precision 16-mixed on {device.name}: it has no bf16 in hardware."
-    return "32-true", f"Precision 32-true on {device.name}: exact, and nothing is gained there by default."
+    return "32-true", f"Precision 32-true on {device.name}: exact, and others are seldom faster there."
 
 
 def time_precisions(kind: str) -> dict[str, float]:
-    """Seconds of a matrix product on a device of this kind, by precisions of the Trainer that fits there can have."""
+    """Seconds of a matrix product on a device of this kind, by each precision that a fit there can have."""
     names = {"cpu": ("32-true", "bf16-mixed"), "mps": ("32-true", "16-mixed")}.get(kind, tuple(DTYPES))
     return {name: time_product(DTYPES[name], kind) for name in names}
 
 
 def time_product(dtype: torch.dtype, kind: str = "cpu") -> float:
-    """Seconds of a matrix product, the shortest of a few; a processor without bf16 instructions needs 50 ms for one."""
+    """Seconds of a matrix product, the shortest of six; up to 50 ms each on a CPU without bf16 instructions."""
     size = 256 if kind == "cpu" else 4096
     matrix = torch.ones(size, size, dtype=dtype, device=kind)
-    return time_shortest(lambda: float((matrix @ matrix)[0, 0]), 6)  # a GPU is waited for
+    return time_shortest(lambda: float((matrix @ matrix)[0, 0]), 6)  # float waits for a GPU
 
 
 def time_shortest(run: Callable[[], Any], num_runs: int) -> float:
-    """Seconds of the shortest of some runs: the one that other work disturbs least."""
+    """Seconds of the shortest of some runs, which other programs disturb least."""
     times_s = []
     for _ in range(num_runs):
         started_at = time.perf_counter()
@@ -96,6 +95,6 @@ def time_shortest(run: Callable[[], Any], num_runs: int) -> float:
 
 
 def name_fastest(work: str, times_s: dict[str, float], option: str) -> str:
-    """One line with the times of a piece of work, by precision, and the option for the fastest."""
+    """Describes in one line the times of a piece of work by precision, and the option for the fastest."""
     shown = ", ".join(f"{1000 * seconds:.2g} ms in {name}" for name, seconds in times_s.items())
     return f"{work}: {shown}. The fastest here: {option} {min(times_s, key=times_s.__getitem__)}"

@@ -11,7 +11,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 from media.files import atomic_path
-from runtime.checkpoint import CHECKPOINT_KEY, check_description, read_checkpoint
+from runtime.checkpoint import CHECKPOINT_KEY, check_equal, read_checkpoint
 from runtime.described import Described
 from runtime.tell import is_first_process, tell
 
@@ -43,7 +43,7 @@ class ResumePoint:
     def fits(self, system: Described) -> bool:
         """Whether this checkpoint is of such a system, with networks of these sizes."""
         try:
-            check_description("", self.system, system.describe())
+            check_equal("", self.system, system.describe())
         except ValueError:
             return False
         return True

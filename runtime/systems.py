@@ -11,16 +11,16 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @dataclass(frozen=True)
 class SystemConfig:
-    """Facts about a system that its shipped config states.
+    """A system by its shipped config.
 
     Attributes:
         name: stem of the file.
-        path: the file.
-        summary: its first line, a comment.
+        path: path of the file.
+        summary: comment in the first line.
         class_path: class of the model.
         init_args: arguments of the model that the file sets.
-        is_fitted: the system has checkpoints of its own; a composite has none.
-        needs: systems on whose checkpoints it is built, in the order in which the file names them.
+        is_fitted: whether the system has checkpoints of its own; a composite has none.
+        needs: systems whose checkpoints it uses, in the order of the file.
     """
 
     name: str
@@ -33,7 +33,7 @@ class SystemConfig:
 
 
 def list_systems(folder: Path = CONFIGS) -> list[SystemConfig]:
-    """All systems, each after those that it needs."""
+    """Lists all systems, each after the systems that it needs."""
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
     configs = {path: yaml.safe_load(text) for path, text in texts.items()}
     owners = {
@@ -61,13 +61,13 @@ def list_systems(folder: Path = CONFIGS) -> list[SystemConfig]:
                 add(found[name])
         ordered.setdefault(system.name, system)
 
-    for system in sorted(found.values(), key=lambda system: system.is_fitted):  # a composite names what comes first
+    for system in sorted(found.values(), key=lambda system: system.is_fitted):  # a composite names its systems in order
         add(system)
     return list(ordered.values())
 
 
 def fitted_systems(folder: Path = CONFIGS) -> list[SystemConfig]:
-    """Those that have checkpoints of their own."""
+    """Lists the systems that have checkpoints of their own."""
     return [system for system in list_systems(folder) if system.is_fitted]
 
 

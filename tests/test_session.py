@@ -73,7 +73,7 @@ def test_a_stop_saves_and_prints_how_to_resume(
 def test_a_second_ctrl_c_quits_at_once(folder: Path) -> None:
     code, printed = fit(folder, kill=Kill("step", 5, signal.SIGINT, times=2))
     assert code == 130
-    assert "Quit at once; step 2 is the last that is saved." in printed
+    assert "Quit at once. The last saved step is 2." in printed
     assert step_of(folder / CHECKPOINTS / "last.ckpt") == 2
 
 

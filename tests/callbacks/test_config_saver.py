@@ -22,7 +22,7 @@ def trainer_of(folder, *loggers):
     return SimpleNamespace(fast_dev_run=False, checkpoint_callback=checkpoint, loggers=list(loggers))
 
 
-def test_the_whole_configuration_lies_beside_the_checkpoints_and_with_the_logger(saver, tmp_path):
+def test_the_whole_configuration_is_beside_the_checkpoints_and_in_the_logger(saver, tmp_path):
     seen = []
     logger = SimpleNamespace(log_hyperparams=seen.append)
     saver.save_config(trainer_of(tmp_path / "new", logger), None, "fit")
@@ -35,11 +35,11 @@ def test_the_whole_configuration_lies_beside_the_checkpoints_and_with_the_logger
 def test_an_older_configuration_is_replaced_only_by_a_complete_one(saver, tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("old: 1\n")
 
-    def fail(self, target):
-        assert self.read_text() == TEXT
+    def fail(source, target):
+        assert source.read_text() == TEXT
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("pathlib.Path.replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="full"):
         saver.save_config(trainer_of(tmp_path), None, "fit")
     assert (tmp_path / "config.yaml").read_text() == "old: 1\n"
@@ -51,7 +51,7 @@ def test_only_a_fit_writes(saver, tmp_path, stage):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fit_without_checkpoints_still_tells_the_logger(saver):
+def test_a_fit_without_checkpoints_still_logs_it(saver):
     seen = []
     saver.save_config(trainer_of(None, SimpleNamespace(log_hyperparams=seen.append)), None, "fit")
     assert len(seen) == 1

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lightning_modules import TopPrior, load
-from runtime.checkpoint import check_compatibility, check_description, check_equal, fingerprint
+from runtime.checkpoint import check_compatibility, check_equal, fingerprint
 from tests.helpers.tiny import (
     CLASSES,
     GEOMETRY,
@@ -226,7 +226,7 @@ def test_the_first_difference_is_named(stored, here, message):
 
 def test_values_that_leave_the_weights_meaning_alone_may_differ():
     before, after = tiny_top(dropout=0.1).describe(), tiny_top(dropout=0.5, learning_rate=1.0).describe()
-    check_description("", before, after)
+    check_equal("", before, after)
     after["init_args"]["network"]["init_args"]["num_codes"] = 17
     with pytest.raises(ValueError, match=r"network\.num_codes is 16 in it, and 17 here"):
-        check_description("", before, after)
+        check_equal("", before, after)

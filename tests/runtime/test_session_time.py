@@ -21,16 +21,16 @@ def test_without_a_limit_the_time_is_never_up(clock: list[float]) -> None:
 
 def test_the_longest_of_each_thing_must_still_fit_before_the_reserve(clock: list[float]) -> None:
     session = SessionTime(hours=1, reserve_minutes=10)
-    session.note("step", began_at=clock[0] - 100)
-    session.note("step", began_at=clock[0] - 30)
-    session.note("validation", began_at=clock[0] - 500)
+    session.note("step", started_at=clock[0] - 100)
+    session.note("step", started_at=clock[0] - 30)
+    session.note("validation", started_at=clock[0] - 500)
     clock[0] += 3600 - 600 - 600
     assert not session.is_up
     clock[0] += 1
     assert session.is_up
 
 
-def test_on_kaggle_the_session_began_when_the_machine_did(clock: list[float], monkeypatch, capsys) -> None:
+def test_on_kaggle_the_session_starts_with_the_machine(clock: list[float], monkeypatch, capsys) -> None:
     monkeypatch.setenv(KAGGLE, "Batch")
     monkeypatch.setattr(session_time, "machine_age_s", lambda: 7200.0)
     session = SessionTime(None, 5)
