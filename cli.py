@@ -59,7 +59,7 @@ class Video2AudioCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Makes a parser that raises, so that `main` can explain an error in one line."""
-        names = ", ".join(system.name for system in list_systems())
+        names = ", ".join(path.stem for path in list_systems())
         parser = super().init_parser(**{"description": DESCRIPTION + names} | kwargs, exit_on_error=False)
         parser.add_argument("--version", action="version", version=f"video2audio {VERSION}", help="Print the version.")
         return parser
@@ -142,8 +142,7 @@ class Video2AudioCLI(LightningCLI):
                 wandb.finish()  # the next fit of this process has a run of its own
             session.stop_listening()
         if end is not None:
-            purpose = "To train longer" if end.is_finished else "Resume with"
-            tell(f"{end}. {purpose}:\n  {fit_command(self.typed, end.options)}")
+            tell(f"{end}\n  {fit_command(self.typed, end.options)}")
             if end.exit_code and is_first_process():  # Lightning kills the first if another process fails
                 raise SystemExit(end.exit_code)
 

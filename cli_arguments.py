@@ -108,7 +108,7 @@ def with_overlays(message: str, typed: list[str], folder: Path = CONFIGS) -> str
 
 def short_error(message: str) -> str:
     """Condenses the parser's explanation into one line: the option, the expected values and the one that was found."""
-    which_system = f"Which system? Add --config with one of {', '.join(f'{s.name}.yaml' for s in list_systems())}."
+    which_system = f"Which system? Add --config with one of {', '.join(path.name for path in list_systems())}."
     if "required: " in message and ".model" in message:
         return which_system
     if "subcommand" in message:

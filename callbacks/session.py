@@ -26,19 +26,15 @@ class SessionEnd(Exception):
     """A fit ends before its last step, with everything saved.
 
     Args:
-        reason: message for the user.
+        reason: message for the user, before the command to use next.
         exit_code: exit code of the process; 0 if the end was planned.
-        options: names and values in turn that the command needs to resume.
-        is_finished: whether the fit had reached its last step before.
+        options: names and values in turn that this command needs.
     """
 
-    def __init__(
-        self, reason: str, exit_code: int = 0, options: tuple[str, ...] = (), is_finished: bool = False
-    ) -> None:
+    def __init__(self, reason: str, exit_code: int = 0, options: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
         self.exit_code = exit_code
         self.options = options
-        self.is_finished = is_finished
 
 
 def announce_resuming(point: ResumePoint, config: dict[str, Any], max_steps: int) -> None:
@@ -59,9 +55,11 @@ def announce_resuming(point: ResumePoint, config: dict[str, Any], max_steps: int
     for change in changed:
         tell(f"Changed since that {'fit' if is_finished else 'checkpoint'}: {change}")
     if is_finished:
-        other = "; to start from scratch with the changes, add --fresh" if changed else ""
-        reason = f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps{other}"
-        raise SessionEnd(reason, options=("--trainer.max_steps", str(2 * max_steps)), is_finished=True)
+        fresh = "; to start from scratch with the changes, add --fresh" if changed else ""
+        reason = (
+            f"This fit is finished: {point.path} has done {point.step} of {max_steps} steps{fresh}. To train longer:"
+        )
+        raise SessionEnd(reason, options=("--trainer.max_steps", str(2 * max_steps)))
 
 
 class Session(Checkpoint):
@@ -122,7 +120,7 @@ class Session(Checkpoint):
             os._exit(128 + number)
         self._signal = number
         if not self._is_training:
-            raise SessionEnd("Stopped before the first step", 128 + number)
+            raise SessionEnd("Stopped before the first step. Resume with:", 128 + number)
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         tell(f"\n{name}: the fit stops after this step and saves everything. A second signal quits at once.")
 
@@ -195,7 +193,7 @@ class Session(Checkpoint):
             self._save(trainer)
         if stop and not is_over:
             self._upload(trainer)
-            reason = f"Stopped at step {trainer.global_step}{self._describe_rest(trainer)}"
+            reason = f"Stopped at step {trainer.global_step}{self._describe_rest(trainer)}. Resume with:"
             self._end = SessionEnd(reason, 0 if stop == TIME_IS_UP else 128 + stop)
 
     def _save(self, trainer: Trainer) -> None:

@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> None:
     options = parser.parse_args(args)
     table = Table("system", "weights", "steps", "batch", "GFLOP a sample", "PFLOP in all", box=SIMPLE)
     total = 0.0
-    folders = {name: options.checkpoints / name for name in (system.name for system in fitted_systems())}
+    folders = {name: options.checkpoints / name for name in (path.stem for path in fitted_systems())}
     paths = {name: find_last(folder) for name, folder in folders.items()}
     if not any(paths.values()):
         raise FileNotFoundError(

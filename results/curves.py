@@ -55,7 +55,7 @@ def draw_curves(logs: Path) -> Figure:
     Raises:
         FileNotFoundError: if no system has a log with validation figures.
     """
-    places = {name: place for place, name in enumerate(system.name for system in fitted_systems())}
+    places = {name: place for place, name in enumerate(path.stem for path in fitted_systems())}
     folders = sorted(logs.glob("*/"), key=lambda folder: (places.get(folder.name, len(places)), folder.name))
     curves = {folder.name: read_curves(folder) for folder in folders if any(folder.glob("version_*/metrics.csv"))}
     figures = {system: _choose_figure(found) for system, found in curves.items()}

@@ -134,7 +134,7 @@ def _arguments(configs: list[str]) -> dict[str, list[str]]:
     paths = {config: path if (path := Path(config)).is_file() else CONFIGS / config for config in configs}
     systems = {path.stem: path for path in paths.values() if is_system(path)}
     arguments = {}
-    for name, path in (systems or {system.name: system.path for system in fitted_systems()}).items():
+    for name, path in (systems or {path.stem: path for path in fitted_systems()}).items():
         overlays = [_overlay(config, path.name) for config, file in paths.items() if not is_system(file)]
         has_weights = "weights" in yaml.safe_load(path.read_text(encoding="utf-8"))["model"].get("init_args", {})
         found = [overlay for overlay in overlays if overlay is not None]

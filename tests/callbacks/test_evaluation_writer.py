@@ -142,7 +142,7 @@ def test_more_sounds_are_added_and_the_table_is_on_the_screen(project, results, 
     assert "index.html" in printed
 
 
-def test_given_again_it_makes_nothing_and_with_wandb_all_goes_to_the_run(project, results, monkeypatch):
+def test_a_second_run_makes_nothing_and_logs_everything_to_wandb(project, results, monkeypatch):
     logged, figures, made = [], {}, jobs_made(monkeypatch)
     monkeypatch.setattr(WandbLogger, "__init__", lambda self, **options: None)
     monkeypatch.setattr(WandbLogger, "log_metrics", lambda self, metrics, step=None: figures.update(metrics))

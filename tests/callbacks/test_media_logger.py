@@ -80,7 +80,7 @@ def test_a_confusion_matrix_is_that_of_its_own_validation(tmp_path, monkeypatch)
     assert all(shown is made for shown, made in zip(drawn, computed, strict=True))
 
 
-def test_the_count_goes_on_in_a_resumed_fit():
+def test_a_resumed_fit_continues_the_count():
     logger, resumed = MediaLogger(every_n_validations=5), MediaLogger(every_n_validations=5)
     logger.num_validations = 7
     assert logger.state_dict() == {"num_validations": 7}

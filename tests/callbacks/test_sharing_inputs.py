@@ -43,7 +43,7 @@ def worked_on(out) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_a_killed_call_goes_on_without_doing_a_file_twice(photos, tmp_path):
+def test_a_killed_command_resumes_without_doing_a_file_twice(photos, tmp_path):
     out = tmp_path / "out"
     shutil.copy(photos / "a.png", photos / "killed.png")
     assert run(photos, out)[0] == -9

@@ -54,7 +54,7 @@ def test_samples_a_second_are_those_of_the_training_alone(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("log_every_n_steps", [1, 3, 4])
-def test_it_logs_wherever_the_loss_is_logged_however_short_an_epoch_is(tmp_path, log_every_n_steps):
+def test_it_logs_with_the_loss_however_short_an_epoch_is(tmp_path, log_every_n_steps):
     recorder = Recorder(tmp_path)
     options = {"max_steps": 12, "log_every_n_steps": log_every_n_steps}
     fitted(tiny_top(), code_data(), callbacks=[Throughput()], logger=recorder, **options)

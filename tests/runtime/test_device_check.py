@@ -38,7 +38,7 @@ def test_a_card_that_there_is_no_code_for_is_refused(capability, arch_list):
         check_kernels("some card", capability, arch_list)
 
 
-def test_the_line_says_what_to_do():
+def test_the_line_names_the_remedy():
     old = (
         r"Tesla P100.*sm_60.*sm_75, sm_80.*'T4 x2'.*CUDA 12.6 \(torch 2.14 at most\).*still has sm_60.*accelerator cpu"
     )
@@ -69,6 +69,6 @@ def test_only_a_card_that_will_be_used_is_checked(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is one here")
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
-def test_a_card_that_is_not_there_is_told(accelerator):
+def test_a_missing_card_is_reported(accelerator):
     with pytest.raises(ValueError, match=f"accelerator {accelerator} was asked for.*Leave it out"):
         check_card(accelerator)

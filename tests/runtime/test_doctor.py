@@ -44,7 +44,7 @@ def rows(output: str) -> dict[str, list[str]]:
     return {line[0]: line[1:] for line in lines if line and line[0] in SYSTEMS}
 
 
-def test_machine_and_all_systems_are_told_and_nothing_is_written(tmp_path, capsys, findings, monkeypatch):
+def test_machine_and_all_systems_are_reported_and_nothing_is_written(tmp_path, capsys, findings, monkeypatch):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *args, **kwargs: pytest.fail("a download"))
     monkeypatch.delenv(KAGGLE, raising=False)
     assert run_doctor(tmp_path) == 0
@@ -95,7 +95,7 @@ def test_overlays_change_the_training_and_sessions_are_counted(tmp_path, capsys,
     assert {" ".join(cells[-5:]) for cells in rows(output).values()} == {"9 h 00 min 5"}
 
 
-def test_asked_for_precision_is_told(tmp_path, capsys, monkeypatch):
+def test_a_requested_precision_is_reported(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(doctor, "examine", lambda system, *rest: doctor.Finding(system, 4, 1, -1, 1.0, 9.0))
     (tmp_path / "half.yaml").write_text("trainer: {precision: bf16-mixed, accelerator: cpu}\n")
     monkeypatch.setattr(precision, "time_product", lambda dtype, kind="cpu": {torch.float32: 0.001}.get(dtype, 0.013))
@@ -109,7 +109,7 @@ def test_asked_for_precision_is_told(tmp_path, capsys, monkeypatch):
     assert {cells[-1] for cells in rows(output).values()} == {"–"}, "a training without an end has no length"
 
 
-def test_a_system_that_does_not_fit_is_told_and_the_others_go_on(tmp_path, capsys, findings, monkeypatch):
+def test_a_system_that_does_not_fit_is_reported_and_the_others_are_measured(tmp_path, capsys, findings, monkeypatch):
     measure = doctor.measure_step
 
     def measure_step(model, *args) -> step_clock.StepClock:
@@ -134,7 +134,7 @@ def test_other_errors_are_not_taken_for_missing_memory(tmp_path, monkeypatch):
         run_doctor(tmp_path)
 
 
-def test_a_card_without_code_for_it_ends_the_examination(tmp_path, capsys, monkeypatch):
+def test_a_card_that_torch_has_no_code_for_ends_the_examination(tmp_path, capsys, monkeypatch):
     def refuse() -> None:
         raise ValueError("Tesla P100 cannot be used")
 
@@ -183,7 +183,7 @@ def test_a_session_has_a_length(tmp_path, capsys):
     assert "--hours is 0, expected more than 0" in capsys.readouterr().err
 
 
-def test_a_folder_of_overlays_may_lie_anywhere(tmp_path):
+def test_a_folder_of_overlays_may_be_anywhere(tmp_path):
     shutil.copytree(TINY, tmp_path / "mine")
     with working_folder(tmp_path):
         built = build(doctor._arguments(["classifier.yaml", "mine"])["classifier"])

@@ -22,7 +22,7 @@ def test_an_int_is_the_exit_code(returned, code):
 
 
 @pytest.mark.parametrize("error", [ValueError("too few"), FileNotFoundError("too few"), ImportError("too few")])
-def test_an_expected_error_is_one_line_and_tells_of_the_other_way(error, monkeypatch):
+def test_an_expected_error_is_one_line_that_names_the_traceback_option(error, monkeypatch):
     line, hint = exit_code_of(failing(error)).splitlines()
     assert line == "Error: too few"
     monkeypatch.setenv(hint.split("=")[0].strip("("), "1")
@@ -35,7 +35,7 @@ def test_any_other_error_keeps_its_traceback():
         end_in_words(lambda: 1 / 0)
 
 
-def test_ctrl_c_has_the_exit_code_of_ctrl_c_also_where_another_was_made_of_it():
+def test_ctrl_c_has_its_exit_code_even_if_lightning_replaced_it():
     def caught() -> None:
         try:
             raise KeyboardInterrupt

@@ -66,7 +66,7 @@ def test_tensors_are_counted_while_they_are_alive():
     assert (live.now, live.peak) == (0, 8000)
 
 
-def test_activations_are_what_the_backward_pass_waits_for():
+def test_activations_are_kept_for_the_backward_pass():
     layers = nn.Sequential(*(nn.Linear(100, 100) for _ in range(4)))
     batch = torch.randn(1000, 100)
     with memory._LiveBytes() as live, torch.no_grad():
@@ -114,12 +114,12 @@ def test_measuring_leaves_no_trace():
         assert not system.training
 
 
-def test_what_fits_passes():
+def test_a_step_that_fits_passes():
     assert find_shortage(NEED, 8, 2, "Tesla T4", 5.0) is None
     assert NEED.largest_batch_size(5.0) == 8
 
 
-def test_a_shortage_is_told_with_the_options_for_the_same_step():
+def test_a_shortage_is_reported_with_options_for_the_same_step():
     line = find_shortage(NEED, 8, 3, "Tesla T4", 4.6)
     assert "BottomPrior needs 5.00 GiB with --data.batch_size 8" in line
     assert "Tesla T4 has 4.60 GiB free: a batch of at most 7 fits" in line
@@ -128,7 +128,7 @@ def test_a_shortage_is_told_with_the_options_for_the_same_step():
     assert "\n" not in line
 
 
-def test_where_not_one_sample_fits_no_option_is_named():
+def test_if_not_one_sample_fits_no_option_is_named():
     line = find_shortage(NEED, 8, 2, "Tesla T4", 1.2)
     assert "not even one sample" in line
     assert "Use --data" not in line
@@ -156,7 +156,7 @@ def test_a_fit_that_does_not_fit_is_refused(monkeypatch):
         fit_on_cuda(monkeypatch, NEED, batch_size=8)
 
 
-def test_a_card_too_small_for_the_measurement_is_told_too(monkeypatch):
+def test_a_card_too_small_for_the_measurement_is_reported_too(monkeypatch):
     too_much = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
     with pytest.raises(ValueError, match=r"BottomPrior.*--data.batch_size 1 --trainer.accumulate_grad_batches 24"):
         fit_on_cuda(monkeypatch, too_much)

@@ -44,7 +44,7 @@ def test_each_device_gets_its_best_and_a_line_that_says_why(device, precision, w
         ("32-true", T4, "32-true"),
     ],
 )
-def test_what_is_asked_for_wins(asked, device, precision):
+def test_a_requested_precision_wins(asked, device, precision):
     chosen, line = choose_precision(asked, device)
     assert chosen == precision
     assert "as asked for" in line
@@ -53,7 +53,7 @@ def test_what_is_asked_for_wins(asked, device, precision):
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-mixed", "bf16-true"])
 @pytest.mark.parametrize("device", [T4, APPLE])
-def test_bf16_is_refused_where_the_hardware_has_none(asked, device):
+def test_bf16_is_refused_if_the_hardware_has_none(asked, device):
     with pytest.raises(ValueError, match=f"{asked} was asked.*{device.name}.*--trainer.precision 16-mixed"):
         choose_precision(asked, device)
 
@@ -124,7 +124,7 @@ def test_the_fastest_precision_is_named():
     assert line == "A product: 0.5 ms in 32-true, 30 ms in bf16-mixed. The fastest here: --trainer.precision 32-true"
 
 
-def test_fits_on_a_cpu_are_timed_in_what_they_can_have():
+def test_fits_on_a_cpu_are_timed_in_their_own_precisions():
     times_s = time_precisions("cpu")
     assert times_s.keys() == {"32-true", "bf16-mixed"}
     assert all(0 < seconds < 10 for seconds in times_s.values())
