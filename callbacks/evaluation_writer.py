@@ -61,9 +61,13 @@ class EvaluationWriter(Callback):
             plain = facts | {"seed": results["settings"]["seed"]} | results
             temporary.write_text(json.dumps(plain, indent=1, allow_nan=False))
         shown = {name: _strips(self.output_dir, name, results, pl_module) for name in results["classes"]}
-        pictures = {f"{name}.png": draw_grids(_grids(strips)) for name, strips in shown.items()}
-        for name, picture in pictures.items():
-            write_png(self.output_dir / name, picture)
+        pictures = {}
+        for name, strips in shown.items():
+            rows = [
+                [(f"{s.title} {sound.name}", sound.spectrogram) for sound in s.sounds[:NUM_IN_PICTURE]] for s in strips
+            ]
+            pictures[f"{name}.png"] = draw_grids(rows)
+            write_png(self.output_dir / f"{name}.png", pictures[f"{name}.png"])
         with atomic_path(self.output_dir / "results.md") as temporary:
             temporary.write_text(tables.markdown(results, facts, list(pictures)), encoding="utf-8")
         meanings = {tables.title_of(row): MEASURED_ROWS[row] for row in results["rows"]}
@@ -131,13 +135,6 @@ def _strips(folder: Path, class_name: str, results: dict[str, Any], model: Light
         sounds = [ShownSound(path.stem, path, spectrogram_of_file(folder / path, model.geometry)) for path in paths]
         strips.append(Strip(tables.title_of(row), ROWS[row], sounds))
     return strips
-
-
-def _grids(strips: list[Strip]) -> list[list[tuple[str, np.ndarray]]]:
-    return [
-        [(f"{strip.title} {sound.name}", sound.spectrogram) for sound in strip.sounds[:NUM_IN_PICTURE]]
-        for strip in strips
-    ]
 
 
 def _flat(results: dict[str, Any]) -> list[tuple[str, float]]:

@@ -33,7 +33,7 @@ def project(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluate(
     project: Path, output_dir: str, num_sounds: int = NUM_SOUNDS, logger: str = "false", has_pictures: bool = False
 ) -> dict:
-    """What `results.json` holds after the command."""
+    """Runs the command and reads `results.json`."""
     sizes = ["--data.num_sounds", str(num_sounds), "--data.batch_size", "4", "--evaluation.output_dir", output_dir]
     with pytest.MonkeyPatch.context() as monkeypatch:
         resample_little(monkeypatch)

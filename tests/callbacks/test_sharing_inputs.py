@@ -38,7 +38,7 @@ def run(*args, **options) -> tuple[int, str]:
 
 
 def worked_on(out) -> list[tuple[str, str]]:
-    """Name and process, in the order of the beginnings."""
+    """Name and process of each input, in the order of their starts."""
     return [tuple(line.rsplit(" ", 1)) for line in Path(f"{out}.log").read_text().splitlines()]
 
 

@@ -7,7 +7,7 @@ from tests.helpers.tiny import code_data, fitted, tiny_top
 
 
 class Clock:
-    """Time passes when told."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0

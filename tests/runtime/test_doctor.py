@@ -18,7 +18,7 @@ from tests.helpers.tiny import tiny_codes, tiny_top, tiny_trainer
 
 @pytest.fixture
 def findings(monkeypatch) -> list[doctor.Finding]:
-    """What `doctor.main` finds, as it goes into the table."""
+    """Collects the findings of `doctor.main` for its table."""
     found, examine = [], doctor.examine
 
     def remember(*args) -> doctor.Finding:
