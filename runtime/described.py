@@ -76,12 +76,11 @@ def _recording(init: Any) -> Any:
 
     @functools.wraps(init)
     def recording_init(self: Any, *args: Any, **kwargs: Any) -> None:
-        if "_init_arguments" not in self.__dict__:  # the outermost constructor of a hierarchy
+        if "_init_arguments" not in self.__dict__:  # only the outermost constructor records
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
-            arguments = dict(bound.arguments)
-            arguments.pop(next(iter(signature.parameters)))
-            object.__setattr__(self, "_init_arguments", arguments)
+            _, *arguments = bound.arguments.items()
+            object.__setattr__(self, "_init_arguments", dict(arguments))
         init(self, *args, **kwargs)
 
     return recording_init

@@ -112,7 +112,7 @@ def use_largest_batch(system: Any, datamodule: Any, trainer: Trainer) -> str:
 
 
 def free_memory_gib(device: torch.device) -> float:
-    """Free memory of the card or of the machine, with the blocks that torch caches."""
+    """Free memory of the card or of the machine, after torch has released its cached blocks."""
     garbage_collection_cuda()
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / GIB
@@ -123,7 +123,7 @@ def peak_process_bytes() -> int:
     """Peak memory of this process so far; psutil has this figure on Windows only."""
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset
-    if sys.platform == "linux":  # its getrusage includes the parent process at the fork
+    if sys.platform == "linux":  # its getrusage starts at the parent's memory
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     import resource  # Windows has none
