@@ -152,7 +152,7 @@ def test_the_largest_batch_is_found_with_wandb_and_without(run, data_root: Path,
 
 def test_accumulation_is_not_forced_upon_a_system_that_optimises_by_hand(run, monkeypatch) -> None:
     monkeypatch.setattr("runtime.memory.MemoryNeed.largest_batch_size", lambda need, free_gib: 1)
-    with pytest.raises(ValueError, match=r"1 samples fit, and ToyGAN updates its weights by hand.*batch_size 1"):
+    with pytest.raises(ValueError, match=r"1 samples fit, and ToyGAN optimises by hand.*batch_size 1"):
         run("fit", "--config", "toy_gan.yaml", "--largest_batch", "--fresh", "--trainer.logger", "false")
 
 
