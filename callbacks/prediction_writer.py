@@ -1,4 +1,4 @@
-"""Storing the predictions, with a summary table."""
+"""Predictions as files, with a summary table."""
 
 import csv
 import os
@@ -29,16 +29,15 @@ LONGEST_WAIT = timedelta(days=30)  # for the processes that end last; the usual 
 class PredictionWriter(BasePredictionWriter):
     """Saves each prediction as soon as it is made, then a summary table as `predictions.csv` and on the screen.
 
-    Predictions that have pictures are shown side by side in `overview.png`, the first few of each class in turn.
+    `overview.png` shows the first predictions with pictures, each class in turn.
 
-    If the data module has an `input_set` (`datamodules.files.inputs.Inputs`), the predictions are of inputs that a user
-    named, maybe thousands, and `InputRecords` are kept. The same command then skips finished inputs. An input that
-    fails is reported, stops no other, and is tried again by the next command. The table has a row for each input of all
-    processes.
+    If the data module has an `input_set` (`datamodules.files.inputs.Inputs`), `InputRecords` are kept of the inputs
+    that the user named. The same command then skips finished inputs. An input that fails is reported, stops no other,
+    and is tried again by the next command. The table has a row for each input of all processes.
 
     Args:
-        output_dir: folder for everything, made if it is missing.
-        overwrite: whether to do finished inputs again, and to replace files with the names of outputs.
+        output_dir: folder of the files; created if it is missing.
+        overwrite: whether to repeat finished inputs and to replace existing files.
 
     Raises:
         ValueError: at the very end, if inputs have failed.
@@ -54,7 +53,7 @@ class PredictionWriter(BasePredictionWriter):
         self._group: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Lets the processes of one call wait long for each other: their last inputs may differ by hours."""
+        """Lets the processes of a run wait for each other, since their last inputs may end hours apart."""
         super().setup(trainer, pl_module, stage)
         self.rows, self._group = [], None
         if stage == "predict" and trainer.world_size > 1 and hasattr(trainer.datamodule, "input_set"):
@@ -97,7 +96,7 @@ class PredictionWriter(BasePredictionWriter):
                     of_class.append([(f"{result.label}: {title}", grid.cpu()) for title, grid in result.pictures])
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes and prints the summary, if nobody waits for other processes."""
+        """Writes and prints the summary, unless the inputs have records, which `teardown` summarises."""
         if not self.rows or self.records is not None:
             return
         path = self._write_table(self.rows)
@@ -107,7 +106,7 @@ class PredictionWriter(BasePredictionWriter):
         _show(self.rows[:NUM_ROWS_SHOWN], f"{len(self.rows)} prediction{'s' * (len(self.rows) > 1)}, also in {path}")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leaves the input that was worked on to the next call."""
+        """Leaves the current input to the next run."""
         if self.records is not None:
             self.records.release()
             if isinstance(exception, KeyboardInterrupt):
@@ -116,7 +115,7 @@ class PredictionWriter(BasePredictionWriter):
                 tell(stopped, by_each_process=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Writes and prints the summary of all processes' inputs: after the progress bar, and when all have ended."""
+        """Writes and prints the summary of all processes' inputs, after the progress bar and when all have ended."""
         inputs = getattr(trainer.datamodule, "input_set", None)
         if stage != "predict" or inputs is None:
             return
@@ -162,16 +161,16 @@ def _show(rows: list[dict[str, Any]], title: str) -> None:
     table = Table(title=title)
     shown = [name for name in _columns(rows) if any(row.get(name, "") != "" for row in rows)]
     for name in shown:
-        table.add_column(escape(name), overflow="fold")  # a path that is cut is of no use
+        table.add_column(escape(name), overflow="fold")  # a shortened path is useless
     for row in rows:
         table.add_row(*(escape(_printable(str(row.get(name, "")))) for name in shown))
     Console().print(table)
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
-    """All columns, in the order of the longest row: those without a result are shorter."""
+    """Returns all columns in the order of the longest row, since rows without a result are shorter."""
     return list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
 
 
 def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")  # a file's name may be no text
+    return text.encode("utf-8", "replace").decode("utf-8")  # a file name may be invalid Unicode
