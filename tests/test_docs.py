@@ -144,9 +144,9 @@ def test_any_other_command_names_what_exists(command: str) -> None:
         assert program == "pip" or re.search(r"^wandb", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     else:
         name = Path(program).name
-        assert name in ("python", "python3", "ruff")
+        assert name in ("python", "python3", "ruff", "mypy")
         assert name != "ruff" or args in (["check", "."], ["format", "--check", "."], ["format", "."])
-        assert name == "ruff" or (args[0] == "-m" and args[1] in MODULES)
+        assert name in ("ruff", "mypy") or (args[0] == "-m" and args[1] in MODULES)
     for name in args:
         if name.startswith(("requirements", "tests/")):
             assert (ROOT / name).exists(), name
