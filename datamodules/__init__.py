@@ -1,4 +1,4 @@
-"""The data that models are trained on and used on, one file for each kind of data."""
+"""Data modules, one file for each kind of data."""
 
 from datamodules.codes import BottomCodesDataModule, TopCodesDataModule
 from datamodules.photos import PhotoDataModule

@@ -1,4 +1,4 @@
-"""The codes that the priors learn from: every sound, seen through a fitted VQ-VAE."""
+"""The codes that the priors are trained on: all sounds, encoded by a fitted VQ-VAE."""
 
 import hashlib
 import json
@@ -24,28 +24,22 @@ WINDOWS_PER_LENGTH = 10
 ENCODING_BATCH_SIZE = 32
 
 
-class ShiftedWindows(Dataset):
-    """Training windows at a small hop, each several times: as it is, and shifted and with another loudness.
-
-    The choices of a sample are a function of (seed, index).
+class ShiftedWindows(Windows):
+    """Training windows at a small hop, each in several versions: as it is, and with random shifts and gains.
 
     Args:
         files: the sounds.
-        window_samples: samples of a window.
-        seed: of the shifts and gains.
-        gain_db: the loudness is changed by up to so much either way, but not beyond a peak of 1.
-        num_augmentations: versions of each window, the first of which is the window itself.
+        window_samples: samples in a window.
+        seed: seed of the shifts and gains, which are a function of (seed, index).
+        gain_db: largest change of the loudness in dB, up or down; no peak gets above 1.
+        num_augmentations: versions of each window, the first of which is unchanged.
     """
 
     def __init__(
         self, files: list[SoundFile], window_samples: int, seed: int, gain_db: float, num_augmentations: int
     ) -> None:
-        self.window_samples = window_samples
-        self.hop_samples = max(window_samples // WINDOWS_PER_LENGTH, 1)
-        self.seed = seed
-        self.gain_db = gain_db
-        self.num_augmentations = num_augmentations
-        self.windows = Windows(files, window_samples, self.hop_samples).windows
+        super().__init__(files, window_samples, max(window_samples // WINDOWS_PER_LENGTH, 1))
+        self.seed, self.gain_db, self.num_augmentations = seed, gain_db, num_augmentations
 
     def __len__(self) -> int:
         return len(self.windows) * self.num_augmentations
@@ -72,8 +66,8 @@ class CodeWindows(Dataset):
     An item is `{"<level>_codes": int64 (length,) for each level, "label": int, "index": int}`.
 
     Args:
-        codes: for each level (windows, length), flattened time-major.
-        labels: (windows,).
+        codes: (windows, length) codes of each level, flattened time-major.
+        labels: (windows,) classes.
     """
 
     def __init__(self, codes: dict[str, np.ndarray], labels: np.ndarray) -> None:
@@ -90,23 +84,21 @@ class CodeWindows(Dataset):
 
 
 class CodesDataModule(DataModule):
-    """Codes to train a prior on. They are computed from the fitted VQ-VAE once, and cached.
+    """Codes to train a prior on, with the split of the VQ-VAE. For more options see `DataModule`.
 
-    The cache's key is made of the VQ-VAE's weights, the sounds with their split, and the augmentation: if one of these
-    changes, the codes are computed again. The split is the one that the VQ-VAE was trained with.
-    For more options see `DataModule`.
+    The codes are cached. They are computed again if the VQ-VAE's weights, the sounds, their split or the augmentation
+    change.
 
     Args:
-        root: folder with `sounds/<class>/*`, those the VQ-VAE was fitted on.
+        root: folder with the `sounds/<class>/*` that the VQ-VAE was fitted on.
         vqvae: checkpoint of the fitted VQ-VAE.
-        num_workers: processes that load; the codes are in memory, so that 0 is enough.
-        gain_db: see `ShiftedWindows`; training windows only.
-        num_augmentations: see `ShiftedWindows`; training windows only.
+        num_workers: processes that load; 0 is enough, as the codes are in memory.
+        gain_db, num_augmentations: augmentation of the training windows, see `ShiftedWindows`.
         num_predictions: windows of the test sounds, spread over the classes, that `predict` works on.
 
     Raises:
-        FileNotFoundError: if there is no such checkpoint; the message has the command that makes it.
-        ValueError: if the classes of the root are not those of the VQ-VAE, naming both.
+        FileNotFoundError: if the checkpoint is missing; the message has the command that makes it.
+        ValueError: if the root has other classes than the VQ-VAE.
     """
 
     levels: tuple[str, ...]
@@ -129,7 +121,7 @@ class CodesDataModule(DataModule):
         self.vqvae: Any = None
 
     def prepare_data(self) -> None:
-        """Decodes the sounds and computes the codes, if they are not in the cache yet."""
+        """Decodes the sounds and computes the codes that are not in the cache."""
         self._load_vqvae()
         decode_sounds(self.root, self.vqvae.geometry.sample_rate_hz, retry_unreadable=True)
         self._cached_codes(self._files())
@@ -147,7 +139,6 @@ class CodesDataModule(DataModule):
         self.train_set, self.val_set, self.test_set = sets
 
     def predict_dataloader(self) -> DataLoader:
-        """The first batch or batches of `num_predictions` test windows, of every class alike."""
         return DataLoader(self.examples(self.test_set, self.num_predictions), batch_size=self.batch_size)
 
     def facts(self) -> dict[str, Any]:
@@ -166,7 +157,7 @@ class CodesDataModule(DataModule):
         return sound_files(self.root, self.vqvae.geometry.sample_rate_hz)
 
     def _cached_codes(self, files: list[SoundFile]) -> Path:
-        """The file of the codes, which are computed if it is not there."""
+        """The file of the codes, which are computed if it is missing."""
         key = {
             "vqvae": fingerprint(self.vqvae.network.state_dict()),
             "geometry": self.vqvae.geometry.as_dict(),
@@ -174,7 +165,9 @@ class CodesDataModule(DataModule):
             "augmentation": (self.seed, self.gain_db, self.num_augmentations, WINDOWS_PER_LENGTH),
         }
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-        path = Path(self.root.cache_dir) / "codes" / f"{digest}.npz"  # names no root: it stays valid if the data move
+        path = (
+            Path(self.root.cache_dir) / "codes" / f"{digest}.npz"
+        )  # without the root's name, so it stays valid if the data move
         if not path.exists():
             parts = {part: self._encode(files, part) for part in PARTS}
             arrays = {f"{part}_{name}": array for part, found in parts.items() for name, array in found.items()}
@@ -193,14 +186,12 @@ class CodesDataModule(DataModule):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         dtype = np.uint8 if self.vqvae.network.num_codes <= 256 else np.int32
         codec = self.vqvae.codec.to(device)
-        found: dict[str, list[np.ndarray]] = {"top": [], "bottom": [], "label": []}
+        found = []
         batches = DataLoader(windows, batch_size=ENCODING_BATCH_SIZE)
         for batch in track(batches, description=f"Computing codes ({part})", transient=True):
-            top, bottom = codec.encode(batch["waveform"].to(device))
-            found["top"].append(top.cpu().numpy().astype(dtype))
-            found["bottom"].append(bottom.cpu().numpy().astype(dtype))
-            found["label"].append(batch["label"].numpy())
-        return {name: np.concatenate(arrays) for name, arrays in found.items()}
+            top, bottom = (codes.cpu().numpy().astype(dtype) for codes in codec.encode(batch["waveform"].to(device)))
+            found.append((top, bottom, batch["label"].numpy()))
+        return dict(zip(("top", "bottom", "label"), map(np.concatenate, zip(*found, strict=True)), strict=True))
 
 
 class TopCodesDataModule(CodesDataModule):

@@ -1,4 +1,4 @@
-"""What data modules over a data root have in common: their loaders, and the split inside every checkpoint."""
+"""The base of the data modules over a data root: their loaders, and the split in each checkpoint."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,28 +13,28 @@ from datamodules.files.split import split_of_kind
 
 
 class DataModule(LightningDataModule):
-    """Base of the data modules: loaders that resume exactly, and the split of each kind of files.
+    """Loaders that resume exactly, and the split of each kind of file.
 
-    A subclass writes `setup`, which reads `self.root`, a `DataRoot`, and sets the attributes below. It also sets
-    `self.classes`, the names in the order of the labels; these stay empty if the data have no classes. Options that it
-    does not know it passes on to this class. Each item is a dict with an `index`, by which samples are counted.
+    A subclass passes unknown options on to this class, and writes `setup`, which reads `self.root`, a `DataRoot`, and
+    sets the attributes. Each item is a dict with an `index`, by which samples are counted.
 
-    The class list and the split travel in each checkpoint. A run that is resumed or tested from one gets its split,
-    whatever `split.json` has become, so that no file changes from training to test.
+    Each checkpoint has the class list and the split. A run that is resumed or tested from it uses this split instead of
+    `split.json`, so that no file changes from training to test.
 
     Args:
         root: folder with `<kind>/<class>/*`.
-        batch_size: samples of a batch of one process.
+        batch_size: samples in a batch of one process.
         num_workers: processes that load; 0 loads in the training process.
-        seed: gives the order of the samples and their random choices.
-        cache_dir: folder for everything that is computed from the files, the split among it.
+        seed: seed of the samples' order and of their random choices.
+        cache_dir: folder for everything that is computed from the files, including the split.
         classes: names of the classes to use; None for all folders.
         group_pattern: regular expression over file names. Files with the same first group of it stay in one part of
             the split. None to read the groups from `<root>/groups.csv`, if it is there.
 
     Attributes:
-        split: for each kind `train`, `val` or `test` of each `<class>/<file>`; empty if no root is read.
-        train_set, val_set, test_set: map-style datasets; `train_set` is asked with a `SampleKey`.
+        classes: names of the classes in the order of the labels; empty if the data have none.
+        split: for each kind the part, `train`, `val` or `test`, of each `<class>/<file>`; empty if no root is read.
+        train_set, val_set, test_set: map-style datasets; `train_set` is indexed by a `SampleKey`.
 
     Raises:
         ValueError: if `batch_size` or `num_workers` is too small, or as `DataRoot`.
@@ -79,19 +79,19 @@ class DataModule(LightningDataModule):
         return self.test_dataloader()
 
     def known_facts(self) -> dict[str, Any]:
-        """Those facts that are known before any file is read."""
+        """Facts that are known before any file is read."""
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint must know of the data, as plain data."""
-        return {"classes": self.classes, "split": self.split} | self.known_facts()
+        """Facts about the data that a checkpoint needs, as plain data."""
+        return self.state_dict() | self.known_facts()
 
     def validation_examples(self, num_examples: int) -> list[Any]:
-        """The same few validation items each time, spread evenly over the classes, for pictures and sounds."""
+        """A few validation items for pictures and sounds, the same each time."""
         return list(self.examples(self.val_set, num_examples))
 
     def examples(self, dataset: Dataset, num_examples: int) -> Subset:
-        """As many items of each class, at even distances among its own; `dataset.labels` has the labels, if any."""
+        """An equal number of items of each class in `dataset.labels`, evenly spaced."""
         labels = np.asarray(getattr(dataset, "labels", np.zeros(len(dataset))))
         classes = np.unique(labels)
         chosen: list[int] = []
@@ -102,11 +102,10 @@ class DataModule(LightningDataModule):
         return Subset(dataset, chosen)
 
     def state_dict(self) -> dict[str, Any]:
-        """The class list and the split, as plain data."""
         return {"classes": self.classes, "split": self.split}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the split over from a checkpoint; Lightning calls it between `setup` and the making of the loaders.
+        """Uses the split of a checkpoint. Lightning calls it after `setup`, before it makes the loaders.
 
         Raises:
             ValueError: if the checkpoint was trained on other classes.

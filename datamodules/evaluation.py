@@ -1,9 +1,9 @@
-"""The work of an evaluation, in small jobs: held-out sounds and photos, and the sounds that are to be generated."""
+"""The jobs of an evaluation: held-out sounds and photos, and sounds to generate."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,22 +19,22 @@ from pipelines.evaluation.jobs import FigureJob, SoundJob
 
 ROWS_OF_REAL_SOUNDS = ("real", "inverted", "reconstructed")
 MAX_SOUNDS_OF_A_WINDOW = 4
-STEPS_A_WINDOW = 4  # from one known window to the next
-CROPS_TO_CHOOSE_FROM = 4  # of which a loud one is taken for a copy, as in training
-LARGEST_MODEL_BATCH = 8  # a prior looks at all codes of a window at once, which takes more memory than drawing them
+STEPS_A_WINDOW = 4  # hops of the known windows in one window
+CROPS_TO_CHOOSE_FROM = 4  # for each copy, of which a loud one is taken as in training
+LARGEST_MODEL_BATCH = 8  # a prior takes more memory for whole windows than for sampling
 
 
 class EvaluationDataModule(LightningDataModule):
-    """Gives `test` the jobs of an evaluation of the composite, with the very split that its models were trained with.
+    """The jobs for `test` of the composite, with the split that its models were trained with.
 
     Args:
         root: folder with `sounds/<class>/*` and, for the classifier's figures, `photos/<class>/*`.
-        num_sounds: sounds of each class that are generated.
-        batch_size: sounds that are made at once.
+        num_sounds: generated sounds of each class.
+        batch_size: sounds made at once.
         cache_dir: folder for decoded sounds.
-        part: the held-out part of the data. `val` is there to choose between models or options, as a choice by the
-            test part could not be measured on it any more.
-        classes: names of the classes of the models; None if they are all folders of the root.
+        part: held-out part of the data. Use `val` to choose between models or options, as figures of the test part
+            would no longer be fair after a choice by it.
+        classes: names of the models' classes; None if they are all folders of the root.
         group_pattern: see `DataModule`. Files of a group stay in one half of the held-out sounds.
 
     Raises:
@@ -63,8 +63,7 @@ class EvaluationDataModule(LightningDataModule):
 
         Raises:
             FileNotFoundError: if the root has no sounds.
-            ValueError: if its classes are not those of the models, the held-out part of a class cannot be divided, or
-                there are several processes.
+            ValueError: if the models have other classes, a class cannot be halved, or there are several processes.
         """
         if self.trainer.world_size > 1:
             raise ValueError(f"There are {self.trainer.world_size} processes; an evaluation needs --trainer.devices 1.")
@@ -93,25 +92,25 @@ class EvaluationDataModule(LightningDataModule):
 
 
 class EvaluationJobs(Dataset):
-    """Jobs in the order in which they are worked on; a job's sounds are read when its turn comes.
+    """Jobs in working order, whose sounds are read when their turn comes.
 
-    The held-out sounds of each class are divided into two halves by recording. All rows are compared with the first,
-    and the rows of real sounds are made from the second. Windows overlap by half, so that a small set gives
-    more of them. The training sounds are `known` by windows that overlap by three quarters, as a copy may start
-    anywhere. The copies here start at random places, as in training.
+    The held-out sounds of each class are halved by recording. All rows are compared with the first half, and the rows
+    of real sounds are made from the second. Their windows overlap by half, to get more of them. Windows of the `known`
+    training sounds overlap by three quarters, as a copy may start anywhere. The `copied` sounds start at random, as in
+    training.
 
     Args:
         held_out: sounds that no model was fitted on.
         known: sounds that the models were fitted on.
-        recordings: of the files that share one, see `find_recordings`.
-        classes: their names, in the order of the labels.
-        window_samples: samples of a window of the VQ-VAE.
-        num_sounds: sounds of a class that are generated.
-        batch_size: sounds of a job.
+        recordings: recordings of the files that share one, see `find_recordings`.
+        classes: names of the classes, in the order of the labels.
+        window_samples: samples in a window of the VQ-VAE.
+        num_sounds: generated sounds of each class.
+        batch_size: sounds in a job.
         photos: held-out photos; None if there are none.
 
     Raises:
-        ValueError: if the held-out part of a class cannot be divided.
+        ValueError: if a class has fewer than two held-out recordings.
     """
 
     def __init__(
@@ -157,18 +156,10 @@ class EvaluationJobs(Dataset):
             self._add("training", label, windows, num=min(num_sounds, len(windows)))
         self._sources: dict[int, str] = {}
 
-    def _add(
-        self,
-        row: str,
-        label: int,
-        items: Windows | TrainingCrops | Photos | None,
-        num: int | None = None,
-        batch_size: int | None = None,
-    ) -> None:
-        num = len(items) if num is None else num
+    def _add(self, row: str, label: int, items: Any, num: int | None = None, batch_size: int | None = None) -> None:
+        numbers = range(len(items) if num is None else num)
         size = min(self.batch_size, batch_size or self.batch_size)
-        numbers = [range(start, min(start + size, num)) for start in range(0, num, size)]
-        self.jobs += [(row, label, items, some) for some in numbers]
+        self.jobs += [(row, label, items, numbers[start : start + size]) for start in numbers[::size]]
 
     def __len__(self) -> int:
         return len(self.jobs)
@@ -203,9 +194,7 @@ def _windows_in_turns(files: list[SoundFile], window_samples: int, hop_samples: 
 
 def _taking_turns(items: list[Any], name_of: Callable[[Any], str]) -> list[Any]:
     """One item of each name, then the next of each, so that the first few are of many recordings."""
-    numbers: Counter[str] = Counter()
-    turns = []
+    of_name: dict[str, list[Any]] = {}
     for item in items:
-        turns.append((numbers[name_of(item)], len(turns), item))
-        numbers[name_of(item)] += 1
-    return [item for *_, item in sorted(turns, key=lambda turn: turn[:2])]
+        of_name.setdefault(name_of(item), []).append(item)
+    return [item for turn in zip_longest(*of_name.values()) for item in turn if item is not None]

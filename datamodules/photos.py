@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from datamodules.data_module import DataModule
-from datamodules.files.data_root import DataRoot, check_num_classes, class_of, natural_key
+from datamodules.files.data_root import DataRoot, check_num_classes, class_of, list_visible
 from datamodules.files.loading import SampleKey, evaluation_loader, sample_generator, sample_key
 from datamodules.files.read_once import leave_out_unreadable, read_each, read_once, report_unreadable
 from datamodules.files.split import decide_split
@@ -17,7 +17,7 @@ from networks.vision.image_transform import evaluation_transform
 
 
 def training_transform(image_size: int) -> v2.Transform:
-    """`evaluation_transform` with a random part of the picture, mirrored at random, in changed light and colour."""
+    """`evaluation_transform` with a random crop and flip, and random changes of brightness, contrast and colour."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(image_size, scale=(0.4, 1.0)),
@@ -29,7 +29,7 @@ def training_transform(image_size: int) -> v2.Transform:
 
 
 def check_photos(root: DataRoot, retry_unreadable: bool = False) -> dict[str, dict[str, Any]]:
-    """Reads each new or changed photo to its end; the records of all photos, see `read_once`."""
+    """Decodes the new and changed photos, and returns the records of all photos, see `read_once`."""
 
     def read(name: str, path: Path, version: str) -> dict[str, Any]:
         read_photo(path)
@@ -39,7 +39,7 @@ def check_photos(root: DataRoot, retry_unreadable: bool = False) -> dict[str, di
 
 
 def readable_inputs(inputs: str | list[str]) -> list[Path]:
-    """The photos to classify: those of a folder in natural order, or those that are named, less the unreadable.
+    """The readable photos among those that are named, or in named folders. Others are reported.
 
     Raises:
         FileNotFoundError: if a named file does not exist.
@@ -47,9 +47,7 @@ def readable_inputs(inputs: str | list[str]) -> list[Path]:
     """
     paths: list[Path] = []
     for path in map(Path, [inputs] if isinstance(inputs, str) else inputs):
-        files = path.iterdir() if path.is_dir() else [path]
-        visible = (file for file in files if path == file or (file.is_file() and not file.name.startswith(".")))
-        paths += sorted(visible, key=lambda file: natural_key(file.name))
+        paths += [file for file in list_visible(path) if file.is_file()] if path.is_dir() else [path]
     unreadable = read_each(map(str, paths), read_photo, "Reading photos")
     if len(unreadable) == len(paths):
         raise ValueError(f"Expected photos in {inputs}, found {len(paths)} files, none of them a readable photo.")
@@ -58,15 +56,15 @@ def readable_inputs(inputs: str | list[str]) -> list[Path]:
 
 
 class Photos(Dataset):
-    """Photos that are decoded when they are asked for.
+    """Photos, decoded on access.
 
     An item is `{"image": float32 (3, image_size, image_size) in [0, 1], "label": int, "index": int, "path": str}`.
 
     Args:
-        paths: the photos.
-        labels: their labels; -1 if the class is not known.
-        transform: makes the image from uint8 (3, height, width).
-        seed: the random choices of a transform are a function of (seed, epoch, index).
+        paths: paths of the photos.
+        labels: label of each photo; -1 if the class is not known.
+        transform: transform from uint8 (3, height, width) to the image.
+        seed: seed of the transform, whose random choices are a function of (seed, epoch, index).
     """
 
     def __init__(self, paths: list[Path], labels: list[int], transform: v2.Transform, seed: int = 0) -> None:
@@ -97,7 +95,7 @@ class PhotoDataModule(DataModule):
     Args:
         num_classes: expected number of classes.
         root: folder with `photos/<class>/*`.
-        batch_size: photos of a batch of one process.
+        batch_size: photos in a batch of one process.
         image_size: pixels of an image's sides.
         inputs: a photo, a folder of photos or a list of photos that `predict` classifies; None for the test photos.
     """
@@ -118,7 +116,6 @@ class PhotoDataModule(DataModule):
         self.predict_set: Photos | None = None
 
     def known_facts(self) -> dict[str, Any]:
-        """The size of the images."""
         return {"image_size": self.image_size}
 
     def prepare_data(self) -> None:

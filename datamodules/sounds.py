@@ -13,21 +13,21 @@ from datamodules.files.loading import SampleKey, evaluation_loader, sample_gener
 from datamodules.files.split import PARTS
 from media import Geometry
 
-SILENCE_DB = -50.0  # a window this far below the loudest of its clip is nearly silent
+SILENCE_DB = -50.0  # below the loudest window of its sound, at which a window is nearly silent
 
 
 class TrainingCrops(Dataset):
-    """Random windows of sounds: a sound counts once an epoch for each window that it fills or begins.
+    """Random windows of sounds, in each epoch as many of a sound as it has whole and started windows.
 
-    Of several random places in a sound one is drawn with a probability in proportion to its energy, so that a bark is
-    seen more often than the pause after it. A sound shorter than a window is placed at random in silence.
+    Of several random crops of a sound one is drawn in proportion to its energy, so that a bark is seen more often than
+    the pause after it. A sound shorter than a window is placed at random in silence.
 
     Args:
         files: the sounds.
-        window_samples: samples of a window.
-        seed: all random choices of a sample are a function of (seed, epoch, index).
-        gain_db: the loudness is changed by up to so much either way, uniformly, but not beyond a peak of 1.
-        num_candidate_crops: how many places are compared; 1 means a place at random.
+        window_samples: samples in a window.
+        seed: seed of the random choices, which are a function of (seed, epoch, index).
+        gain_db: largest change of the loudness in dB, up or down, uniformly drawn; no peak gets above 1.
+        num_candidate_crops: random crops that are compared; 1 for a crop at random.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class TrainingCrops(Dataset):
 
 
 class Windows(Dataset):
-    """Consecutive windows that cover each sound, always the same: the last one ends where its sound ends.
+    """Consecutive windows that cover each sound, always the same. The last one ends with its sound.
 
-    A sound shorter than a window is placed in the middle of silence. Windows that are nearly silent beside the
+    A sound shorter than a window is placed in the middle of silence. Windows that are nearly silent compared with the
     loudest of their sound are left out.
 
     Args:
         files: the sounds.
-        window_samples: samples of a window.
-        hop_samples: samples from one window to the next; None sets them side by side.
+        window_samples: samples in a window.
+        hop_samples: samples from one window to the next; None for windows side by side.
     """
 
     def __init__(self, files: list[SoundFile], window_samples: int, hop_samples: int | None = None) -> None:
@@ -109,15 +109,13 @@ class SpectrogramDataModule(DataModule):
     """Windows of sound to train, validate and test a VQ-VAE on; their spectrograms are computed on the device.
 
     An item is `{"waveform": float32 (window_samples,), "label": int, "index": int}`. Decoded sounds are kept in the
-    cache, for a folder of compressed sounds is too slow to decode in every epoch; the root is never written to. For
-    more options see `DataModule`.
+    cache, as decoding in every epoch is slow. For more options see `DataModule`.
 
     Args:
-        geometry: gives the sample rate and the length of a window.
+        geometry: sample rate and length of a window.
         num_classes: expected number of classes.
         root: folder with `sounds/<class>/*`.
-        gain_db: training windows are made louder or softer by up to this; 0 leaves them as they are.
-        num_candidate_crops: see `TrainingCrops`.
+        gain_db, num_candidate_crops: see `TrainingCrops`.
         num_predictions: windows of the test sounds, spread over the classes, that `predict` works on; None for all.
     """
 
@@ -145,7 +143,6 @@ class SpectrogramDataModule(DataModule):
         return evaluation_loader(chosen, self.batch_size, self.num_workers)
 
     def known_facts(self) -> dict[str, Any]:
-        """The geometry."""
         return {"geometry": self.geometry.as_dict()}
 
     def prepare_data(self) -> None:
@@ -164,7 +161,7 @@ class SpectrogramDataModule(DataModule):
 
 
 def padded(samples: np.ndarray, start: int, num_samples: int) -> np.ndarray:
-    """A window of silence with a sound in it from `start` on."""
+    """A window of silence, in which a sound starts at sample `start`."""
     window = np.zeros(num_samples, np.float32)
     window[start : start + len(samples)] = samples
     return window

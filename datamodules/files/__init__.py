@@ -1,1 +1,1 @@
-"""Parts of the data modules: the data root, its groups and split, decoded sounds, recordings, loading."""
+"""Files of a data root and files that a user names: listing, reading, splitting, loading."""

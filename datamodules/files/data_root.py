@@ -1,4 +1,4 @@
-"""The one reader of a data root, `<root>/<kind>/<class>/*`: any number of kinds, paired by the names of classes."""
+"""The data root, `<root>/<kind>/<class>/*`: any number of kinds, paired by the names of their classes."""
 
 import hashlib
 import os
@@ -16,16 +16,15 @@ from runtime.tell import tell
 class DataRoot:
     """A data root, and the choices that all its readers share. Nothing is written to it.
 
-    A kind is the name of a folder: `sounds`, `photos`, `videos`, `captions`, …. A file of a kind is called
-    `<class>/<file>`. Class folders whose names differ in their Unicode form alone are one class: macOS stores é as two
-    characters, other systems as one.
+    A kind is the name of a folder, such as `sounds`, `photos` or `captions`. A file of a kind is called
+    `<class>/<file>`. Class folders whose names differ only in their Unicode form are one class, as macOS stores é as
+    two characters and other systems as one.
 
     Args:
         path: folder with `<kind>/<class>/*`.
         cache_dir: folder for everything that is computed from the files.
         classes: names of the classes to use, in any order; None for all.
-        group_pattern: regular expression over file names whose first group names the files that belong together, see
-            `find_groups`.
+        group_pattern: regular expression over file names, see `find_groups`.
         stored_split: split of a checkpoint, see `decide_split`.
 
     Raises:
@@ -56,14 +55,13 @@ class DataRoot:
         return Path(self.cache_dir) / f"{path.name or 'root'}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
     def list_classes(self, *kinds: str) -> list[str]:
-        """The classes of a system that needs these kinds, in natural order; a label is a place in this list.
+        """The classes of a system that needs these kinds, in natural order; a label is an index into this list.
 
-        They are the folders of the kinds, or those of them that `classes` names, and must be the same in each of these
-        kinds. Kinds that the system does not need may lack classes or have others. This is reported if they have some
-        of the same classes, as a typing error would keep two systems from fitting together later.
+        Kinds that are not needed may have other classes. This is reported if they share some of the classes, as it may
+        be a typing error, which would keep two systems from fitting together.
 
         Raises:
-            FileNotFoundError: if the root or a kind is missing, or a kind holds no class.
+            FileNotFoundError: if the root or a kind is missing, or a kind has no class.
             ValueError: if the kinds have different classes, or lack one of `classes`.
         """
         classes = list(self._class_folders(kinds[0]))
@@ -80,15 +78,15 @@ class DataRoot:
         return classes
 
     def files(self, kind: str) -> dict[str, Path]:
-        """Every file of a kind by its name, by class and in natural order; hidden files are skipped.
+        """Paths of the files of a kind by name, by class and in natural order, without hidden files.
 
         Raises:
-            FileNotFoundError: as `list_classes`, and if a class has no file.
-            ValueError: as `list_classes`, and if a class holds folders, whose files would be missed.
+            FileNotFoundError: as `list_classes`, or if a class has no file.
+            ValueError: as `list_classes`, or if a class has folders, whose files would be missed.
         """
         paths = {}
         for class_name, folder in self._class_folders(kind).items():
-            entries = _visible(folder)
+            entries = list_visible(folder)
             if folders := [path.name for path in entries if path.is_dir()]:
                 raise ValueError(f"Expected files only in the class {str(folder)!r}, found the folders {folders}.")
             if not entries:
@@ -101,10 +99,10 @@ class DataRoot:
         if not root.is_dir():
             raise FileNotFoundError(f"The data root {self.path!r} is not a folder. Expected {_layout(kind)}.")
         if not folder.is_dir():
-            found = [path.name for path in _visible(root)]
+            found = [path.name for path in list_visible(root)]
             raise FileNotFoundError(f"Expected {_layout(kind)}; there is no {kind}/ in {self.path!r}, only {found}.")
         if not (folders := _folders(folder)):
-            found = [path.name for path in _visible(folder)]
+            found = [path.name for path in list_visible(folder)]
             raise FileNotFoundError(
                 f"Expected {_layout(kind)}; {str(folder)!r} has no folder of a class, only {found}."
             )
@@ -126,23 +124,23 @@ class DataRoot:
 
 
 def natural_key(name: str) -> tuple:
-    """Sort key with which `cat_2` comes before `cat_10`, as the numbers of a recording's excerpts are meant."""
+    """Sort key with which `cat_2` comes before `cat_10`."""
     parts = re.split(r"(\d+)", name.casefold())
     return (*(int(part) if part.isdecimal() else part for part in parts), name)
 
 
 def normal_name(name: str) -> str:
-    """A name in the one Unicode form in which names are compared."""
+    """A name in the Unicode form in which names are compared."""
     return unicodedata.normalize("NFC", name)
 
 
 def class_of(name: str) -> str:
-    """`cat` of the file `cat/cat_1.flac`."""
+    """The class of a file: `cat` for `cat/cat_1.flac`."""
     return name.rpartition("/")[0]
 
 
 def check_num_classes(expected: int, classes: list[str]) -> None:
-    """Raises a ValueError if the configured number of classes is not that of the folders."""
+    """Raises a ValueError if the folders are not as many as the configured classes."""
     if expected != len(classes):
         raise ValueError(
             f"num_classes is {expected}, but the data has {len(classes)} classes: {classes}."
@@ -151,7 +149,7 @@ def check_num_classes(expected: int, classes: list[str]) -> None:
 
 
 def check_fitted_on(checkpoint: str, fitted_classes: list[str], root: DataRoot, classes: list[str]) -> None:
-    """Raises a ValueError if a system was fitted on other classes than those of a root, naming both."""
+    """Raises a ValueError if a system was fitted on other classes than those of a root."""
     if [normal_name(name) for name in fitted_classes] != classes:
         raise ValueError(
             f"{checkpoint} was fitted on the classes {fitted_classes}, and the data in {root.path!r} have {classes}."
@@ -163,7 +161,8 @@ def _layout(kind: str) -> str:
     return f"<root>/{kind}/<class>/*"
 
 
-def _visible(folder: Path) -> list[Path]:
+def list_visible(folder: Path) -> list[Path]:
+    """Files and folders in a folder that are not hidden, in natural order."""
     paths = (path for path in folder.iterdir() if not path.name.startswith("."))
     return sorted(paths, key=lambda path: natural_key(path.name))
 
@@ -171,7 +170,7 @@ def _visible(folder: Path) -> list[Path]:
 def _folders(folder: Path) -> dict[str, Path]:
     """Visible folders by their normal names, in natural order."""
     folders: dict[str, Path] = {}
-    for path in _visible(folder):
+    for path in list_visible(folder):
         if path.is_dir() and folders.setdefault(normal_name(path.name), path) != path:
             raise ValueError(
                 f"{str(path)!r} is there twice, in two Unicode forms of its name. Move all into one folder."

@@ -1,4 +1,4 @@
-"""Every sound of a root, decoded once into the cache, for everyone who needs it."""
+"""The sounds of a root, decoded once into the cache."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from datamodules.files.split import decide_split
 from media.files import atomic_path
 from media.sound.sound_files import read_sound
 
-MAX_NAME_BYTES = 220  # version, suffix and the name of a temporary file need the rest of the 255 of a file system
+MAX_NAME_BYTES = 220  # of 255; version, suffix and temporary files need the rest
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class SoundFile:
     """A readable sound of the root, decoded and resampled in the cache.
 
     Args:
-        name: `<class>/<file>`.
-        label: place of its class in the class list.
-        part: `train`, `val` or `test`.
-        num_samples: length at the rate that was asked for.
-        cache_path: the decoded sound, float32 (num_samples,), as a .npy file.
-        digest: short name for the exact samples.
-        group: group of files that it belongs to, see `find_groups`; None for none.
+        name: name as `<class>/<file>`.
+        label: index of its class in the class list.
+        part: part of the split: `train`, `val` or `test`.
+        num_samples: samples in the resampled sound.
+        cache_path: path of its samples, float32 (num_samples,), as a .npy file.
+        digest: short hash of the samples.
+        group: name of its group, see `find_groups`; None for none.
     """
 
     name: str
@@ -41,15 +41,15 @@ class SoundFile:
     group: str | None = None
 
     def samples(self) -> np.ndarray:
-        """The sound, float32 (num_samples,), read-only; only the used part of it is read from the disk."""
+        """The sound, float32 (num_samples,), read-only and memory-mapped."""
         return np.load(self.cache_path, mmap_mode="r")
 
 
 def decode_sounds(root: DataRoot, sample_rate_hz: int, retry_unreadable: bool = False) -> dict[str, dict[str, Any]]:
-    """Decodes and hashes every sound that is not in the cache yet.
+    """Decodes and hashes the sounds that are not in the cache.
 
     Returns:
-        The records of all sounds, see `read_once`, with `num_samples` and `digest` of the readable ones.
+        Records of all sounds, see `read_once`, with `num_samples` and `digest` if they are readable.
     """
 
     def read(name: str, path: Path, version: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def decode_sounds(root: DataRoot, sample_rate_hz: int, retry_unreadable: bool = 
 
 
 def sound_files(root: DataRoot, sample_rate_hz: int) -> list[SoundFile]:
-    """Every readable sound of a root, by class and in natural order. A sound is decoded if it is not in the cache yet.
+    """The readable sounds of a root, by class and in natural order. Those that are not in the cache are decoded.
 
     Raises:
         FileNotFoundError, ValueError: as `DataRoot.files`, `leave_out_unreadable` and `decide_split`.
@@ -77,21 +77,18 @@ def sound_files(root: DataRoot, sample_rate_hz: int) -> list[SoundFile]:
     records = decode_sounds(root, sample_rate_hz)
     classes = list(dict.fromkeys(map(class_of, records)))
     names = leave_out_unreadable(records)
-    weights = {name: records[name]["num_samples"] / sample_rate_hz for name in names}
     groups = find_groups(root, "sounds", names)
-    split = decide_split(root, "sounds", weights, groups)
-    return [
-        SoundFile(
-            name,
-            classes.index(class_of(name)),
-            split[name],
-            records[name]["num_samples"],
-            _cache_path(root, sample_rate_hz, name, records[name]["version"]),
-            records[name]["digest"],
-            groups.get(name),
+    split = decide_split(
+        root, "sounds", {name: records[name]["num_samples"] / sample_rate_hz for name in names}, groups
+    )
+    files = []
+    for name in names:
+        label, record = classes.index(class_of(name)), records[name]
+        path = _cache_path(root, sample_rate_hz, name, record["version"])
+        files.append(
+            SoundFile(name, label, split[name], record["num_samples"], path, record["digest"], groups.get(name))
         )
-        for name in names
-    ]
+    return files
 
 
 def _cache_path(root: DataRoot, sample_rate_hz: int, name: str, version: str) -> Path:

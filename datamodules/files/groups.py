@@ -1,4 +1,4 @@
-"""Which files of a data root belong together, so that they stay on one side of the split."""
+"""Groups of files in a data root, which stay in one part of the split."""
 
 import csv
 import re
@@ -13,21 +13,14 @@ NUM_NAMED = 5
 
 
 def find_groups(root: DataRoot, kind: str, names: Iterable[str]) -> dict[str, str]:
-    """The groups of the files of a kind, by `root.group_pattern`, else by `<root>/groups.csv`, else none.
+    """The group of each file of a kind that has one, by `root.group_pattern`, or else by `<root>/groups.csv`.
 
-    A test must not share a group with the training: one recording, one breed, one pitch. Files of several
-    classes may be one group.
-
-    The CSV file has the columns `file` (`<kind>/<class>/<file>`) and `group`; more columns are ignored.
-
-    Args:
-        names: `<class>/<file>` of each file of the kind.
-
-    Returns:
-        The group of each file that has one.
+    A group is, for example, a recording, a breed or a pitch that a test must not share with the training. It may have
+    files of several classes. The CSV file has the columns `file` (`<kind>/<class>/<file>`) and `group`; others are
+    ignored.
 
     Raises:
-        ValueError: if the pattern matches no file, or the CSV file is malformed; the message names the line.
+        ValueError: if the pattern matches no file, or the CSV file is malformed; the message has the line.
     """
     names = list(names)
     if root.group_pattern is None:

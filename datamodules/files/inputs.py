@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from datamodules.files.data_root import natural_key
+from datamodules.files.data_root import list_visible
 from datamodules.files.loading import is_distributed
 from pipelines.outputs import FailedInput, reason_of
 from runtime.tell import tell
@@ -140,9 +140,8 @@ def _read_list(path: Path) -> list[Path]:
 
 
 def _list_folder(folder: Path, suffixes: Collection[str], kind: str) -> list[Path]:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
-    known = [name for name in names if Path(name).suffix.lower() in suffixes]
-    if num_others := len(names) - len(known):
-        tell(f"{num_others} of the {len(names)} files in {folder} are no {kind}, and are left out.")
-    return [folder / name for name in sorted(known, key=natural_key)]
+    files = [path for path in list_visible(folder) if path.is_file()]
+    known = [path for path in files if path.suffix.lower() in suffixes]
+    if num_others := len(files) - len(known):
+        tell(f"{num_others} of the {len(files)} files in {folder} are no {kind}, and are left out.")
+    return known

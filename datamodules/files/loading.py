@@ -1,5 +1,4 @@
-"""Loaders whose every random choice is a function of (seed, epoch, index), so that a resumed run sees what an unbroken
-one would have seen."""
+"""Loaders whose random choices are functions of (seed, epoch, index), so that a resumed run equals an unbroken one."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from runtime.private_api import num_batches_trained
 
 
 class SampleKey(NamedTuple):
-    """The index with which a training set is asked: the sample `index`, as it is drawn in `epoch`. Lists take it."""
+    """The index into a training set: sample `index`, as it is drawn in `epoch`. Lists take it, too."""
 
     epoch: int
     index: int
@@ -25,29 +24,30 @@ class SampleKey(NamedTuple):
 
 
 def sample_key(key: SampleKey | int) -> SampleKey:
-    """Lets `dataset[3]` mean sample 3 as it is drawn in epoch 0."""
+    """The key itself, or for an integer the key of this sample in epoch 0."""
     return key if isinstance(key, SampleKey) else SampleKey(epoch=0, index=key)
 
 
 def sample_generator(seed: int, key: SampleKey) -> np.random.Generator:
-    """The source of all random choices of one sample; the same in any process, independent of earlier draws."""
+    """The generator of a sample's random choices, the same in any process and after any earlier draws."""
     return np.random.default_rng((seed, key.epoch, key.index))
 
 
 class TrainingBatches(Sampler[list[SampleKey]]):
     """Batch sampler over the endless sequence of shuffled epochs, starting after the batches already trained on.
 
-    Why: the next batch depends only on how many were trained on, a number that every checkpoint holds. It depends
-    neither on a generator's past, nor on batches that workers had loaded ahead, nor on the moment of the checkpoint.
+    The next batch depends only on the number of batches trained on, which each checkpoint has. It does not depend on a
+    generator's state, on batches that workers loaded ahead, or on the moment of the checkpoint.
 
-    An epoch is a shuffle of all samples. Those which do not fill a batch are left out of it, unless there is but one
-    batch. In distributed training every process gets an equal share; samples are repeated to fill the shares up.
+    An epoch is a permutation of all samples, without those that do not fill a batch, unless it is the only one. In
+    distributed training the processes get equal shares, which are filled up with repeated samples.
 
     Args:
-        num_samples: indices are 0 to num_samples - 1.
-        batch_size: samples of a batch of one process.
-        seed: gives the order of each epoch.
-        num_batches_trained: called at the start of an iterator; batches of this process so far, in all epochs.
+        num_samples: samples in the dataset.
+        batch_size: samples in a batch of one process.
+        seed: seed of each epoch's order.
+        num_batches_trained: function that returns the batches of this process so far, in all epochs. It is called when
+            an iteration starts.
     """
 
     def __init__(self, num_samples: int, batch_size: int, seed: int, num_batches_trained: Callable[[], int]) -> None:
@@ -79,10 +79,10 @@ class TrainingBatches(Sampler[list[SampleKey]]):
 
 
 class TrainingLoader(DataLoader):
-    """A DataLoader that can be resumed in mid-epoch, which Lightning recognises by these two methods.
+    """A DataLoader that can be resumed in mid-epoch, which Lightning recognises by its two methods for states.
 
-    There is no state to keep: `TrainingBatches` knows its place from the trainer. It is asked, and workers start to
-    load, with the first batch and not before: Lightning may make the iterator before it has restored a checkpoint.
+    The state is empty, as `TrainingBatches` gets its position from the trainer. `__iter__` is a generator, so workers
+    start with the first batch: Lightning may make the iterator before it restores a checkpoint.
     """
 
     def __iter__(self) -> Iterator[Any]:
@@ -98,14 +98,13 @@ class TrainingLoader(DataLoader):
 def training_loader(
     dataset: Dataset, batch_size: int, num_workers: int, seed: int, trainer: lightning.Trainer | None
 ) -> DataLoader:
-    """The training loader of every data module: shuffled, and continued exactly when a run is resumed.
+    """The training loader of every data module: shuffled, and exactly continued in a resumed run.
 
     Args:
-        dataset: map-style; `dataset[SampleKey]` is a dict.
-        batch_size: samples of a batch of one process.
+        dataset: map-style dataset that is indexed by a `SampleKey`.
+        batch_size, seed: see `TrainingBatches`.
         num_workers: processes that load; 0 loads in the training process.
-        seed: gives the order of the samples.
-        trainer: knows how many batches were trained on. With its `overfit_batches` the samples are not shuffled.
+        trainer: source of the number of batches trained on. With its `overfit_batches` the samples are not shuffled.
     """
     if trainer is not None and trainer.overfit_batches:
         return evaluation_loader(dataset, batch_size, num_workers)
@@ -116,7 +115,7 @@ def training_loader(
 
 
 def evaluation_loader(dataset: Dataset, batch_size: int, num_workers: int) -> DataLoader:
-    """The loader for validation, test and prediction: every sample once, in order; arguments as `training_loader`."""
+    """The loader for validation, test and prediction: every sample once, in order."""
     sampler = DistributedSampler(dataset, shuffle=False) if is_distributed() else None
     return DataLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_options(num_workers))
 
@@ -131,7 +130,7 @@ def _worker_options(num_workers: int) -> dict[str, Any]:
 
 
 def _leave_interrupts_to_main(worker: int) -> None:
-    """A terminal sends Ctrl-C to the workers as well, and the main process still needs them for its last step."""
+    """A terminal sends Ctrl-C to the workers, too, but the main process needs them for its last step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

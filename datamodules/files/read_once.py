@@ -1,4 +1,4 @@
-"""Every file of a kind, read once: a record in the cache keeps the results and the unreadable files."""
+"""Records in the cache of the files read, so that each file is read once."""
 
 import hashlib
 import json
@@ -24,16 +24,16 @@ def read_once(
     is_kept: Callable[[str, str], bool] = lambda name, version: True,
     retry_unreadable: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Reads the new and the changed files of a kind, and takes the others from the record of earlier calls.
+    """Reads the new and changed files of a kind. Records of the others are taken from the cache.
 
     Args:
         root: data root.
         kind: folder in the root.
-        record_name: name of the record in the root's cache, without suffix.
-        read: returns the facts about a file as plain data, given name, path and version. Raises ValueError if
-            the file is unreadable.
-        is_kept: tells whether everything that `read` stored for a name and version is still there.
-        retry_unreadable: whether unreadable files are read again. They may be readable by now.
+        record_name: name of the records in the root's cache, without suffix.
+        read: function of name, path and version that returns facts about a file as plain data. Raises ValueError if the
+            file is unreadable.
+        is_kept: function of name and version: whether everything that `read` stored is still there.
+        retry_unreadable: whether unreadable files are read again.
 
     Returns:
         The record of each file by its name: `version`, `unreadable` (the reason, or None), and the facts from `read`.
@@ -63,7 +63,7 @@ def read_once(
 
 
 def file_version(path: Path) -> str:
-    """Changes if a file is replaced; everything in the cache about the file is valid for one version."""
+    """A hash that changes if the file is replaced, for the cache."""
     try:
         status = path.stat()
     except OSError:
@@ -72,11 +72,7 @@ def file_version(path: Path) -> str:
 
 
 def read_each(names: Iterable[str], read: Callable[[str], object], description: str) -> dict[str, str]:
-    """Calls `read` for every name, with a progress bar.
-
-    Returns:
-        The reason for each name for which `read` raised a ValueError, as the readers of media files do.
-    """
+    """Calls `read` for every name, and returns the reason for each name for which it raised a ValueError."""
     reasons = {}
     for name in track(list(names), description=description, transient=True):
         try:
@@ -87,13 +83,10 @@ def read_each(names: Iterable[str], read: Callable[[str], object], description: 
 
 
 def leave_out_unreadable(records: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Names of the files that can be read; the others are reported, each by name and with the reason.
-
-    Args:
-        records: see `read_once`.
+    """Names of the files that are readable by their records, see `read_once`. The others are reported.
 
     Raises:
-        ValueError: if more than a tenth of a class cannot be read: then something is wrong with the data.
+        ValueError: if more than a tenth of a class is unreadable.
     """
     unreadable = {name: record["unreadable"] for name, record in records.items() if record["unreadable"] is not None}
     for class_name in dict.fromkeys(map(class_of, unreadable)):
@@ -109,7 +102,7 @@ def leave_out_unreadable(records: Mapping[str, dict[str, Any]]) -> list[str]:
 
 
 def report_unreadable(unreadable: Mapping[str, str]) -> None:
-    """Names the files that are left out, and the reasons, in one message."""
+    """Reports the unreadable files, and the reasons, in one message."""
     if unreadable:
         tell(f"{len(unreadable)} unreadable files are left out:\n{_lines(unreadable)}")
 

@@ -1,4 +1,4 @@
-"""Which sound files are cut from one recording."""
+"""Sound files that are cut from one recording."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -13,21 +13,18 @@ from runtime.tell import tell
 
 MIN_SHARED_SAMPLES = 4000  # a quarter of a second at 16 kHz
 SAME_ABOVE = 0.99  # correlation of the shared samples; it survives lossy coding, another gain and resampling
-MOST_SAMPLES = 1_000_000  # of a file that are compared, a minute at 16 kHz: excerpts overlap at their ends
-AUDIBLE_SHARE = 1e-3  # of a sound's mean power; quieter samples are alike in any two sounds
+MOST_SAMPLES = 1_000_000  # compared of a file, a minute at 16 kHz, as excerpts overlap at their ends
+AUDIBLE_SHARE = 1e-3  # of a sound's mean power, as quieter samples are alike in any two sounds
 
 
 def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
-    """For each file that shares audio with a neighbour, or a group with any file, the first file of that recording.
+    """The recording, named by its first file, of each file that shares audio with a neighbour, or a group.
 
-    Why: collections often hold overlapping excerpts of longer recordings, numbered one after the other. As independent
-    sounds they would make every interval too narrow, and a sound would be compared with itself.
+    Why: collections often have overlapping excerpts of longer recordings, with consecutive numbers. If they counted as
+    independent, every interval would be too narrow, and sounds would be compared with themselves.
 
     Args:
-        files: in natural order; neighbours of one class are compared.
-
-    Returns:
-        Names by names; a file of a recording of its own is not in it.
+        files: sounds in natural order; neighbours of one class are compared.
     """
     joined = DisjointSet(range(len(files)))
     last: tuple[int, np.ndarray] | None = None
@@ -44,13 +41,7 @@ def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
 
 
 def leave_out_known(held_out: list[SoundFile], known: list[SoundFile], recordings: dict[str, str]) -> list[SoundFile]:
-    """Leaves out those that share audio or a group with a training sound, and reports them: they are not held out.
-
-    Args:
-        held_out: sounds that no model was fitted on.
-        known: sounds that the models were fitted on.
-        recordings: see `find_recordings`.
-    """
+    """The held-out sounds that share neither audio nor a group with a `known` training sound. Others are reported."""
     learned = {recordings[file.name] for file in known if file.name in recordings}
     left_out = [file.name for file in held_out if recordings.get(file.name) in learned]
     if left_out:
@@ -61,11 +52,11 @@ def leave_out_known(held_out: list[SoundFile], known: list[SoundFile], recording
 def halves(
     files: list[SoundFile], class_name: str, recordings: dict[str, str]
 ) -> tuple[list[SoundFile], list[SoundFile]]:
-    """Two blocks of about equal seconds; no recording is in both.
+    """Two blocks of about equal duration, with no recording in both.
 
     Args:
-        files: of one class, in natural order. A recording counts as its first file in this order.
-        class_name: for the message.
+        files: sounds of one class, in natural order; those of a recording are put beside its first.
+        class_name: name of the class, for the message.
         recordings: see `find_recordings`.
 
     Raises:
@@ -87,10 +78,10 @@ def halves(
 
 
 def share_audio(left: np.ndarray, right: np.ndarray) -> bool:
-    """Whether the same audio, a quarter of a second of it at least, is in both; (samples,) each.
+    """Whether at least a quarter of a second of the same audio is in both sounds (samples,).
 
-    Excerpts of one recording overlap: at one position of `right` along `left` all samples that both have are alike. The
-    mean of each is taken off first, as the constant offset of a sound card is no audio.
+    Excerpts of one recording overlap, so that at one offset all their common samples are alike. The means are
+    subtracted first, as the constant offset of a sound card is no audio.
     """
     left, right = (samples - np.mean(samples, dtype=np.float64) for samples in (left, right))
     shared = min(MIN_SHARED_SAMPLES, len(left), len(right))

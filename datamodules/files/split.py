@@ -1,8 +1,8 @@
-"""Which file trains, which validates and which tests: decided once, kept as plain data, shared by all systems."""
+"""The split into training, validation and test files: decided once, and shared by all systems."""
 
 import json
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
@@ -19,20 +19,20 @@ TRAIN_FRACTION, VAL_FRACTION = 0.70, 0.15
 def assign_split(
     weights: dict[str, float], stored: Mapping[str, str] | None = None, groups: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Divides the files of each class into train, val and test: 70, 15 and 15 % of the weight, in contiguous blocks.
+    """Splits the files of each class into train, val and test: 70, 15 and 15 % of the weight, in contiguous blocks.
 
-    Why blocks: neighbouring numbers are often overlapping excerpts of one recording, and a random division would
-    test on training sounds. For the same reason a new file joins its nearest stored neighbour.
+    Why blocks: consecutive numbers are often overlapping excerpts of one recording, and a random split would test on
+    training sounds. For the same reason a new file joins its nearest stored neighbour.
 
     Args:
-        weights: weight of each `<class>/<file>` (seconds of a sound, 1 for a photo).
-        stored: an earlier division. Its files keep their part, and a new one gets the part of the stored file before
-            it in natural order, or of the one after it if there is none before. A class that it lacks is divided.
-        groups: the group of each file that has one. Files of a group get one part, also those of several classes. In
-            the order of the files a group counts as its first file.
+        weights: weight of each `<class>/<file>`: seconds of a sound, 1 for a photo.
+        stored: earlier split, whose files keep their part. A new file gets the part of the stored file before it in
+            natural order, or of the first.
+        groups: group of each file that has one. Files of a group get one part, also across classes. A group takes the
+            place of its first file.
 
     Returns:
-        `train`, `val` or `test` for exactly the files of `weights`, in natural order.
+        The part of each file of `weights`, in natural order.
 
     Raises:
         ValueError: if a class would lack one of the parts.
@@ -69,49 +69,45 @@ def assign_split(
 def decide_split(
     root: DataRoot, kind: str, weights: dict[str, float], groups: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """`assign_split` of a kind with memory: an earlier division is read from `split.json`, a new one is written there.
+    """`assign_split` of a kind, with `split.json` in the root's cache as its memory.
 
-    There is one such file for a root, in its cache. Files that are absent now stay in it, so that they find their part
-    again when they come back. If the root has a stored split, the file is neither read nor written.
+    Absent files stay in it, so they get their part again when they return. If the root has a stored split, the file is
+    neither read nor written.
 
     Args:
         root: data root.
         kind: folder in the root.
         weights: weight of each file.
-        groups: the group of each file that has one; None to find them, see `find_groups`.
+        groups: group of each file that has one; None to find them, see `find_groups`.
 
     Raises:
         ValueError: as `assign_split` and `find_groups`.
     """
     groups = find_groups(root, kind, weights) if groups is None else groups
     path = root.cache / "split.json"
-    if stored := split_of_kind(root.stored_split, kind):
-        split = assign_split(weights, stored, groups)
-    else:
-        splits = json.loads(path.read_text()) if path.exists() else {}
-        stored = split_of_kind(splits, kind)
-        split = assign_split(weights, stored, groups)
-        if not split.items() <= stored.items():
-            with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(splits | {kind: {**stored, **split}}, indent=1))
-    parts: dict[str, set[str]] = defaultdict(set)
-    for name, group in groups.items():
-        parts[group].add(split[name])
-    if torn := sorted(group for group, found in parts.items() if len(found) > 1):
+    fixed = split_of_kind(root.stored_split, kind)
+    splits = json.loads(path.read_text()) if path.exists() and not fixed else {}
+    stored = fixed or split_of_kind(splits, kind)
+    split = assign_split(weights, stored, groups)
+    if not fixed and not split.items() <= stored.items():
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(splits | {kind: {**stored, **split}}, indent=1))
+    num_parts = Counter(group for group, _ in {(group, split[name]) for name, group in groups.items()})
+    if torn := sorted(group for group, number in num_parts.items() if number > 1):
         some = ", ".join(torn[:5]) + (", …" if len(torn) > 5 else "")
         tell(f"Files of {len(torn)} groups of {kind}/ are in several parts, as an earlier split has them: {some}")
     return split
 
 
 def split_of_kind(split: Mapping[str, Any], kind: str) -> dict[str, str]:
-    """The part of each file of a kind. A checkpoint of version 0.1 holds one kind and does not name it."""
+    """The part of each file of a kind. In version 0.1 a split had one kind, without its name."""
     is_nested = all(isinstance(parts, Mapping) for parts in split.values())
     stored = split.get(kind, {}) if is_nested else split
     return {normal_name(class_of(name)) + name[len(class_of(name)) :]: part for name, part in stored.items()}
 
 
 def _assign_blocks(class_name: str, weights: Mapping[str, float], part_of: dict[str, str]) -> None:
-    """Adds to `part_of` those groups that it lacks, so that each part gets its share of the weight of all groups."""
+    """Adds missing groups to `part_of`, so that each part gets its share of the weight of all groups."""
     given: Counter[str] = Counter()
     for group in weights.keys() & part_of.keys():
         given[part_of[group]] += weights[group]
