@@ -1,25 +1,22 @@
-"""`python -m results.arrange`: lays the downloads out as the data root that the results are made on.
+"""`python -m results.arrange`: lays downloads out as the data root of the published results.
 
     python -m results.arrange --sounds FOLDER --photos FOLDER --output data
 
-Each folder is a download as it was unpacked, at any depth: `cat_1.wav` and `dog_barking_1.wav` of 'Audio Cats and
-Dogs', and the images of Oxford-IIIT Pet. Exactly the files of the manifest are taken, and a sound only if every sample
-is the one that it lists. The downloads are only read. Files that are there already are left, so that the command can be
-repeated.
+Each folder is an unpacked download, at any depth: `cat_1.wav` and `dog_barking_1.wav` of 'Audio Cats and Dogs', and the
+images of Oxford-IIIT Pet. Only files in the manifest are taken, and sounds only if all samples match. The downloads are
+only read. Existing files are left alone, so the command can be repeated.
 """
 
 import argparse
-import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import soundfile
 from PIL import Image
 from rich.progress import track
 
 from media.files import atomic_path
-from media.sound.sound_files import UnreadableSound
 from media.video.photo_files import read_photo
 from results.manifest import MANIFEST, SAMPLE_RATE_HZ, Entry, digest_samples, list_names, read_manifest, read_samples
 from runtime.exit_codes import end_in_words
@@ -31,7 +28,7 @@ SUFFIXES = {"sounds": (".wav", ".flac"), "photos": (".jpg", ".jpeg")}
 
 
 def find_files(folder: Path, kind: str) -> dict[str, list[Path]]:
-    """Finds every sound, or every photo, at any depth below a folder, by its name without suffix, hidden ones excepted.
+    """Finds all sounds or all photos at any depth below a folder, by their names without suffix; skips hidden files.
 
     Raises:
         FileNotFoundError: if there is no such folder, or none of these files in it.
@@ -39,71 +36,64 @@ def find_files(folder: Path, kind: str) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; expected the unpacked download of the {kind}.")
     found: dict[str, list[Path]] = {}
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(place) / name
-            if path.suffix.lower() in SUFFIXES[kind] and not name.startswith("."):
-                found.setdefault(path.stem, []).append(path)
+    for path in sorted(folder.rglob("[!.]*")):
+        if path.suffix.lower() in SUFFIXES[kind] and path.is_file():
+            found.setdefault(path.stem, []).append(path)
     if not found:
         raise FileNotFoundError(f"There is no {' or '.join(SUFFIXES[kind])} file below {folder}; unpack the download.")
     return found
 
 
-def place_sound(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
-    """Writes a sound as 16 kHz mono FLAC, from the first candidate with exactly the manifest's samples.
+def prepare_sound(path: Path, entry: Entry) -> Callable[[Path], None]:
+    """Returns a function that writes the sound as 16 kHz mono FLAC; ValueError if it is not the manifest's samples."""
+    samples = read_samples(path)
+    if digest_samples(samples) != entry.sha256:
+        raise ValueError(f"{path} has other samples")
+    return partial(soundfile.write, data=samples, samplerate=SAMPLE_RATE_HZ, subtype="PCM_16", format="FLAC")
 
-    Returns: the outcome in words; nothing is written if no candidate has these samples.
+
+def prepare_photo(path: Path, entry: Entry) -> Callable[[Path], None]:
+    """Returns a function that writes the photo, scaled down to a longest side of 256 pixels, as JPEG.
+
+    Its bytes are not compared, as the manifest's photo was scaled and stored again.
     """
+    image = Image.fromarray(read_photo(path))
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return partial(image.save, format="JPEG", quality=JPEG_QUALITY)
+
+
+PREPARE = {"sounds": prepare_sound, "photos": prepare_photo}
+
+
+def place(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
+    """Writes the target from the first candidate that fits the manifest, if any, and returns the outcome in words."""
     if target.exists():
-        return THERE if _has_samples(target, entry) else f"{DIFFERENT}: {target} is there, with other samples"
-    reason = MISSING
+        try:
+            if entry.kind == "sounds":
+                prepare_sound(target, entry)
+            return THERE
+        except ValueError:
+            return f"{DIFFERENT}: {target} is there, with other samples"
+    outcome = MISSING
     for path in candidates:
         try:
-            samples = read_samples(path)
-        except UnreadableSound as error:
-            reason = f"{DIFFERENT}: {error}"
-            continue
-        if digest_samples(samples) == entry.sha256:
-            _write_flac(target, samples)
-            return WRITTEN
-        reason = f"{DIFFERENT}: {path} has other samples"
-    return reason
-
-
-def place_photo(candidates: Iterable[Path], entry: Entry, target: Path) -> str:
-    """Writes the first candidate, scaled down to a longest side of 256 pixels, as JPEG; returns the outcome.
-
-    Only the name is checked, as the manifest's bytes are those of a photo that was already scaled and stored again.
-    """
-    if target.exists():
-        return THERE
-    reason = MISSING
-    for path in candidates:
-        try:
-            image = Image.fromarray(read_photo(path))
+            write = PREPARE[entry.kind](path, entry)
         except ValueError as error:
-            reason = f"{DIFFERENT}: {error}"
+            outcome = f"{DIFFERENT}: {error}"
             continue
-        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
         with atomic_path(target) as temporary:
-            image.save(temporary, format="JPEG", quality=JPEG_QUALITY)
+            write(temporary)
         return WRITTEN
-    return reason
-
-
-PLACE: dict[str, Callable[[Iterable[Path], Entry, Path], str]] = {"sounds": place_sound, "photos": place_photo}
+    return outcome
 
 
 def arrange(folders: dict[str, Path], output: Path, entries: Iterable[Entry]) -> dict[str, str]:
-    """Lays out the files of the manifest, of those kinds that have a download.
+    """Lays out the files of the manifest and returns the outcome for each path below the root.
 
     Args:
-        folders: unpacked download of each kind.
+        folders: unpacked download of each kind; other kinds are left out.
         output: data root, made if it is missing.
         entries: lines of the manifest.
-
-    Returns: outcome of each file, by its path below the root.
 
     Raises:
         FileNotFoundError: as `find_files`.
@@ -115,7 +105,7 @@ def arrange(folders: dict[str, Path], output: Path, entries: Iterable[Entry]) ->
     outcomes = {}
     for entry in track(wanted, description="Arranging", transient=True):
         found = candidates[entry.kind].get(Path(entry.original or entry.file).stem, [])
-        outcomes[entry.path] = PLACE[entry.kind](found, entry, output / entry.path)
+        outcomes[entry.path] = place(found, entry, output / entry.path)
     return outcomes
 
 
@@ -128,7 +118,7 @@ def check_apart(folders: Iterable[Path], output: Path) -> None:
 
 
 def report(outcomes: dict[str, str]) -> str:
-    """Counts the files that are in their place, and lists those that are missing or different."""
+    """Counts the files that are in place, and lists those that are missing or different."""
     done = [outcome for outcome in outcomes.values() if outcome in (WRITTEN, THERE)]
     lines = [f"{len(done)} of {len(outcomes)} files are in their place, {done.count(WRITTEN)} of them written now."]
     missing = [path for path, outcome in outcomes.items() if outcome == MISSING]
@@ -139,34 +129,21 @@ def report(outcomes: dict[str, str]) -> str:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Lays the files out → exit code, 1 if one is missing or different."""
+    """Lays the files out and returns the exit code, 1 if a file is missing or different."""
     parser = argparse.ArgumentParser(
-        "python -m results.arrange", description="Lays downloads out as the data root that the results are made on."
+        "python -m results.arrange", description="Lays downloads out as the data root of the published results."
     )
     parser.add_argument("--sounds", type=Path, help="folder of the unpacked sounds")
     parser.add_argument("--photos", type=Path, help="folder of the unpacked photos")
-    parser.add_argument("--output", type=Path, default=Path("data"), help="the data root to fill")
-    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="which files are taken")
+    parser.add_argument("--output", type=Path, default=Path("data"), help="data root to fill")
+    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="list of the files to take")
     options = parser.parse_args(args)
-    given: dict[str, Path | None] = {"sounds": options.sounds, "photos": options.photos}
-    folders = {kind: folder for kind, folder in given.items() if folder}
+    folders = {kind: folder for kind in SUFFIXES if (folder := getattr(options, kind))}
     if not folders:
         parser.error("expected --sounds FOLDER, --photos FOLDER or both")
     outcomes = arrange(folders, options.output, read_manifest(options.manifest))
     print(report(outcomes))
     return int(any(outcome not in (WRITTEN, THERE) for outcome in outcomes.values()))
-
-
-def _has_samples(path: Path, entry: Entry) -> bool:
-    try:
-        return digest_samples(read_samples(path)) == entry.sha256
-    except UnreadableSound:
-        return False
-
-
-def _write_flac(path: Path, samples: np.ndarray) -> None:
-    with atomic_path(path) as temporary:
-        soundfile.write(temporary, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="FLAC")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws how evenly a VQ-VAE uses its codes, on sounds that it was not fitted on."""
+"""How evenly a VQ-VAE uses its codes on validation sounds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +22,11 @@ TITLES = {"top": "top codes (coarse)", "bottom": "bottom codes (fine)"}
 
 @torch.no_grad()
 def count_codes(checkpoint: Path, root: str, cache_dir: str) -> dict[str, np.ndarray]:
-    """Counts the codes in the windows of the validation sounds of the checkpoint's own split.
-
-    Returns: counts (num_codes,) for `top` and `bottom`.
+    """Counts the codes (num_codes,) of each level in the validation sounds of the checkpoint's own split.
 
     Raises:
         FileNotFoundError: if the checkpoint or the data are missing.
-        ValueError: if the checkpoint is of another system.
+        ValueError: if the checkpoint belongs to another system.
     """
     vqvae = load(checkpoint, "vqvae.yaml")
     if not isinstance(vqvae, VQVAE):
@@ -43,13 +41,12 @@ def count_codes(checkpoint: Path, root: str, cache_dir: str) -> dict[str, np.nda
 
 
 def draw_codes(counts: dict[str, Sequence[int]]) -> Figure:
-    """Draws the share of each code, the most frequent first, beside the share of codes that are all used alike."""
+    """Draws the share of each code in descending order, with a line at the share of equally frequent codes."""
     figure = Figure(figsize=(8, 2.9), layout="constrained")
     axes = figure.subplots(1, len(counts), squeeze=False, sharey=True)[0]
     for axis, (level, found) in zip(axes, counts.items(), strict=True):
-        found = np.sort(np.asarray(found))[::-1]
-        shares = 100 * found / max(found.sum(), 1)
-        even = 100 / len(found)
+        found = np.sort(found)[::-1]
+        shares, even = 100 * found / max(found.sum(), 1), 100 / len(found)
         colours = colormaps["magma"](np.linspace(0.75, 0.2, len(found)))
         axis.bar(np.arange(len(found)) + 0.5, shares, width=1, color=colours)
         axis.axhline(even, color="#2b2540", linewidth=1.2, linestyle=(0, (4, 3)))

@@ -1,4 +1,4 @@
-"""Spectrograms of real, reconstructed and generated sounds, one picture a class."""
+"""Spectrograms of real, reconstructed and generated sounds, in one picture for each class."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,7 @@ NUM_COLUMNS = 4
 
 
 def list_evaluation(folder: Path) -> dict[str, dict[str, list[Path]]]:
-    """Lists the sounds of an evaluation: for each class, the files of each row that it has.
-
-    Args:
-        folder: folder of `<row>/<class>/<number>.flac`.
+    """Lists the files `<folder>/<row>/<class>/<number>.flac` of an evaluation, by class and row.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -42,25 +39,24 @@ def list_evaluation(folder: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def choose(rows: dict[str, list[Path]], num_columns: int = NUM_COLUMNS) -> dict[str, list[Path]]:
-    """Chooses a few sounds of each row, at even distances among all, so that no one picks the good ones.
+    """Chooses a few evenly spaced sounds of each row, so that nobody picks the good ones.
 
-    The rows made from real sounds show the same sounds below each other, those whose number all of these rows have.
+    Rows made from real sounds show the same sounds below each other, from the numbers that all of these rows have.
     """
     paired = [row for row in rows if row != "generated"]
     common = set.intersection(*({path.name for path in rows[row]} for row in paired)) if paired else set()
     chosen = {}
     for row, files in rows.items():
-        own = [path for path in files if path.name in common] if row in paired else files
+        own = [path for path in files if path.name in common or row not in paired]
         num = min(num_columns, len(own))
-        chosen[row] = [own[len(own) * place // num] for place in range(num)]
+        chosen[row] = [own[len(own) * index // num] for index in range(num)]
     return chosen
 
 
 def draw_comparison(rows: dict[str, list[Path]]) -> Figure:
-    """Draws spectrograms on the same scales, with a row of the picture for each row of the evaluation."""
+    """Draws spectrograms on the same scales, one row of the picture for each row of the evaluation."""
     num_columns = max(map(len, rows.values()))
-    infos = [soundfile.info(path) for files in rows.values() for path in files]
-    longest_s = max(info.duration for info in infos)
+    longest_s = max(soundfile.info(path).duration for files in rows.values() for path in files)
     figure = Figure(figsize=(8, 0.4 + 1.08 * len(rows)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.025, h_pad=0.025, wspace=0, hspace=0)
     axes = figure.subplots(len(rows), num_columns, squeeze=False, sharex=True, sharey=True)

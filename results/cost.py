@@ -1,4 +1,4 @@
-"""`python -m results.cost`: the cost of each training, in floating point operations."""
+"""`python -m results.cost`: counts the floating point operations of each fit."""
 
 import argparse
 from collections.abc import Sequence
@@ -25,17 +25,16 @@ ATTENTION_ON_CPU = {
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Prints steps, batch and operations of every fitted system."""
+    """Prints the steps, the batch size and the operations of every fitted system."""
     parser = argparse.ArgumentParser("python -m results.cost", description=__doc__.partition(": ")[2])
     parser.add_argument("--checkpoints", default="checkpoints", type=Path, help="folder with vqvae/, top/, …")
     options = parser.parse_args(args)
     table = Table("system", "weights", "steps", "batch", "GFLOP a sample", "PFLOP in all", box=SIMPLE)
     total = 0.0
-    folders = {name: options.checkpoints / name for name in (path.stem for path in fitted_systems())}
-    paths = {name: find_last(folder) for name, folder in folders.items()}
+    paths = {path.stem: find_last(options.checkpoints / path.stem) for path in fitted_systems()}
     if not any(paths.values()):
         raise FileNotFoundError(
-            f"There is neither last.ckpt nor best.ckpt in any of {', '.join(map(str, folders.values()))}. Fit a model "
+            f"There is neither last.ckpt nor best.ckpt in {options.checkpoints}/<{' or '.join(paths)}>. Fit a model "
             "first, or name another folder with --checkpoints."
         )
     for name, path in paths.items():
@@ -55,31 +54,30 @@ def main(args: Sequence[str] | None = None) -> None:
     peak = THESIS_GPU_HOURS * 3600 * P100_FLOPS
     Console().print(table)
     print(
-        f"Beside it, the {THESIS_GPU_HOURS:.0f} hours of the thesis on a Tesla P100: {peak / 1e15:,.0f} PFLOP at the "
-        f"card's peak, {0.03 * peak / 1e15:,.0f} at the 3 % of it that were reported."
+        f"For comparison, the {THESIS_GPU_HOURS:.0f} hours of the thesis on a Tesla P100: {peak / 1e15:,.0f} PFLOP at "
+        f"the card's peak, {0.03 * peak / 1e15:,.0f} at the reported 3 % of it."
     )
 
 
 def find_last(folder: Path) -> Path | None:
-    """Finds the checkpoint of the most steps; the best one has fewer, but may be all that was kept."""
+    """Finds the checkpoint with the most steps: the last, or else the best one."""
     return next((folder / name for name in (LAST, "best.ckpt") if (folder / name).is_file()), None)
 
 
 def count_samples(config: dict[str, Any]) -> int:
-    """Counts the samples that an optimiser step on one device learns from, by the configuration in a checkpoint."""
+    """Counts the samples of an optimiser step on one device, from the config in a checkpoint."""
     return config["data"]["init_args"]["batch_size"] * config["trainer"]["accumulate_grad_batches"]
 
 
 def count_flops(system: System) -> float:
     """Counts the operations of a forward and backward pass for one sample; a multiplication and an addition are two.
 
-    Attention is counted without regard to causality. Operations that activation checkpointing repeats count again.
+    Attention counts as if it were not causal. Operations that activation checkpointing repeats count again.
     """
     system.train().requires_grad_(True)
     num_samples = 2  # a batch norm needs two
     batch = system.example_batch(num_samples)
-    counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU)
-    with counter:
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
         system.loss(batch)[0].backward()
     return counter.get_total_flops() / num_samples
 

@@ -1,4 +1,4 @@
-"""Learning curves of all systems on one page, from the CSV files of their fits."""
+"""Learning curves of all systems in one picture, from the CSV files of their fits."""
 
 import csv
 from collections.abc import Sequence
@@ -12,21 +12,17 @@ from matplotlib.ticker import LogLocator
 from datamodules.files.data_root import natural_key
 from runtime.systems import fitted_systems
 
-FIGURES = ("perplexity", "accuracy", "mse", "loss")  # the first that was validated is shown
+FIGURES = ("perplexity", "accuracy", "mse", "loss")  # the first one with validation values is shown
 TRAIN_COLOUR, VAL_COLOUR = "#fc8961", "#51127c"
-NUM_TRAIN_POINTS = 200  # at most so many are drawn, each the mean of its neighbours
-MAX_LINEAR_RATIO = 4  # of the largest value shown to the smallest; beyond it the axis is logarithmic
+NUM_TRAIN_POINTS = 200  # the most that are drawn, each the mean of its neighbours
+MAX_LINEAR_RATIO = 4  # of the largest to the smallest value shown; above it the axis is logarithmic
 Curve = tuple[np.ndarray, np.ndarray]
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """Reads the figures of one fit, by their names in the log, each with its steps and its values.
+    """Reads the steps and values of each figure of a fit, from `<folder>/version_*/metrics.csv` of Lightning's logger.
 
-    Why: a fit that resumes starts a new `version_*`, and they have to be joined. Steps of an earlier one that a later
-    one repeats, after an interruption, are left out.
-
-    Args:
-        folder: folder `logs/<system>`, with `version_*/metrics.csv` as Lightning's CSVLogger writes them.
+    Why: a resumed fit starts a new `version_*`. This joins them and leaves out steps that a later version repeats.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -50,7 +46,7 @@ def read_curves(folder: Path) -> dict[str, Curve]:
 
 
 def draw_curves(logs: Path) -> Figure:
-    """Draws one panel a system, with its main figure in training and on the validation data.
+    """Draws one panel for each system, with its main figure on the training and the validation data.
 
     Raises:
         FileNotFoundError: if no system has a log with validation figures.
@@ -80,7 +76,7 @@ def _choose_figure(curves: dict[str, Curve]) -> str | None:
 
 
 def _find_monitor(figure: str) -> str:
-    """The checkpoint that is kept has the smallest; accuracy is too coarse to choose by."""
+    """The figure whose minimum decides on the kept checkpoint; accuracy is too coarse for that."""
     return "val/loss" if figure == "accuracy" else f"val/{figure}"
 
 
@@ -105,12 +101,8 @@ def _draw_panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) 
         axis.set_ylim(max(0, low - 0.12 * spread), high + 0.08 * spread)
     kept = int(np.argmin(curves[_find_monitor(figure)][1]))
     axis.plot(steps[kept], values[kept], "o", markersize=8, markerfacecolor="none", color=VAL_COLOUR)
-    axis.set_title(
-        f"{system}: {figure} {values[kept]:.3g} at step {steps[kept] + 1:,}, kept",
-        fontsize=10,
-        loc="left",
-        parse_math=False,
-    )
+    title = f"{system}: {figure} {values[kept]:.3g} at step {steps[kept] + 1:,}, kept"
+    axis.set_title(title, fontsize=10, loc="left", parse_math=False)
     axis.set_xlabel("steps", fontsize=9)
     axis.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     axis.locator_params(axis="x", nbins=6)
@@ -121,7 +113,7 @@ def _draw_panel(axis: Axes, system: str, figure: str, curves: dict[str, Curve]) 
 
 
 def thin(curve: Curve) -> Curve:
-    """Thins a curve of many points to the means of neighbouring ones, so that a line is seen and no cloud."""
+    """Replaces neighbouring points of a long curve by their means, so that the line stays readable."""
     num_each = -(-len(curve[0]) // NUM_TRAIN_POINTS)
     starts = np.arange(0, len(curve[0]), num_each)
     counts = np.diff([*starts, len(curve[0])])

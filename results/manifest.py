@@ -1,7 +1,7 @@
 """`python -m results.manifest`: lists every file of a data root, or compares a root with the list.
 
 python -m results.manifest --root data --cache_dir cache            writes results/manifest.csv
-python -m results.manifest --root data --cache_dir cache --check    compares, and ends with 1 if they differ
+python -m results.manifest --root data --cache_dir cache --check    compares, and exits with 1 if they differ
 """
 
 import argparse
@@ -25,34 +25,23 @@ from media.sound.sound_files import read_sound
 from runtime.exit_codes import end_in_words
 
 MANIFEST = Path(__file__).with_name("manifest.csv")
-ORIGINALS = "sounds_index.csv"  # in some roots; its columns `path` and `original` have the new and the old names
+ORIGINALS = "sounds_index.csv"  # optional; its columns `path` and `original` hold the new and the old names
 SAMPLE_RATE_HZ = 16_000
 NUM_NAMED = 10
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, as a line of the manifest, all in text.
+    """One file, as a line of the manifest, all in text."""
 
-    Args:
-        kind: kind of the file, `sounds` or `photos`.
-        label: class of the file.
-        file: name in `<root>/<kind>/<class>/`.
-        original: name in the download, if it is known to be another one.
-        seconds: length of a sound.
-        size: width and height of a photo in pixels, as `256x178`.
-        sha256: digest of a sound's samples, see `digest_samples`, or of a photo's file.
-        part: part of the split, `train`, `val` or `test`.
-    """
-
-    kind: str
-    label: str
-    file: str
-    original: str
-    seconds: str
-    size: str
-    sha256: str
-    part: str
+    kind: str  # `sounds` or `photos`
+    label: str  # class
+    file: str  # name in `<root>/<kind>/<class>/`
+    original: str  # name in the download, if it is known to be another one
+    seconds: str  # length of a sound
+    size: str  # width and height of a photo in pixels, as `256x178`
+    sha256: str  # of a sound's samples, see `digest_samples`, or of a photo's file
+    part: str  # `train`, `val` or `test`
 
     @property
     def path(self) -> str:
@@ -64,23 +53,20 @@ COLUMNS = ["class" if field.name == "label" else field.name for field in fields(
 
 
 def read_samples(path: Path) -> np.ndarray:
-    """Reads the sound of a file of any format as 16-bit samples, little-endian, mono, at 16 kHz.
+    """Reads a sound of any format as 16-bit samples, little-endian, mono, at 16 kHz; raises the errors of `read_sound`.
 
-    The samples of a 16-bit mono file of this rate are taken as they are, to the bit.
-
-    Raises:
-        FileNotFoundError, UnreadableSound: as `read_sound`.
+    The samples of a 16-bit mono file of this rate stay bit-exact.
     """
     return np.round(read_sound(path, SAMPLE_RATE_HZ) * 32768.0).clip(-32768, 32767).astype("<i2")
 
 
 def digest_samples(samples: np.ndarray) -> str:
-    """Computes the SHA-256 of samples, so that a WAV and a FLAC file of the same sound have the same."""
+    """Computes the SHA-256 of samples, which is the same for a WAV and a FLAC file of one sound."""
     return hashlib.sha256(samples.tobytes()).hexdigest()
 
 
 def describe_root(root: str, cache_dir: str) -> list[Entry]:
-    """Lists every readable file of a root, sounds first, in the split that a fit with this cache has.
+    """Lists every readable file of a root, sounds first, with its part in the split of a fit with this cache.
 
     Raises:
         FileNotFoundError, ValueError: as `DataRoot.files`, `leave_out_unreadable` and `assign_split`.
@@ -90,25 +76,23 @@ def describe_root(root: str, cache_dir: str) -> list[Entry]:
     originals = _read_originals(Path(root) / ORIGINALS)
     entries = []
     if "sounds" in kinds:
-        files = sound_files(data, SAMPLE_RATE_HZ)
-        for file in track(files, description="Sounds", transient=True):
+        for file in track(sound_files(data, SAMPLE_RATE_HZ), description="Sounds", transient=True):
             digest = digest_samples(read_samples(Path(root) / "sounds" / file.name))
             seconds = f"{file.num_samples / SAMPLE_RATE_HZ:.2f}"
             entries.append(Entry("sounds", *_split("sounds", file.name, originals), seconds, "", digest, file.part))
     if "photos" in kinds:
         paths = data.files("photos")
         split = decide_split(data, "photos", dict.fromkeys(leave_out_unreadable(check_photos(data)), 1.0))
-        for name in track(split, description="Photos", transient=True):
-            path = paths[name]
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            with Image.open(path) as image:
+        for name, part in track(split.items(), description="Photos", transient=True):
+            digest = hashlib.sha256(paths[name].read_bytes()).hexdigest()
+            with Image.open(paths[name]) as image:
                 size = f"{image.width}x{image.height}"
-            entries.append(Entry("photos", *_split("photos", name, originals), "", size, digest, split[name]))
+            entries.append(Entry("photos", *_split("photos", name, originals), "", size, digest, part))
     return entries
 
 
 def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
-    """Writes the list as CSV, complete or not at all."""
+    """Writes the list as CSV."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -116,12 +100,7 @@ def write_manifest(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """Reads the list that `write_manifest` wrote.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if the file has other columns.
-    """
+    """Reads the list that `write_manifest` wrote; FileNotFoundError if it is missing, ValueError for other columns."""
     if not path.is_file():
         raise FileNotFoundError(f"There is no manifest {path}. Write one with: python -m results.manifest --root data")
     with open(path, encoding="utf-8", newline="") as file:
@@ -132,9 +111,9 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def compare(found: Iterable[Entry], expected: Iterable[Entry]) -> dict[str, list[str]]:
-    """Lists the paths of each kind of difference, by its name in words; kinds without a path are left out.
+    """Lists the paths of each kind of difference, by its name in words, without kinds that do not occur.
 
-    Photos are compared by name and part only: scaled and stored again, they have other bytes.
+    Photos are compared by name and part only, as scaling and storing them again changes their bytes.
     """
     found_at = {entry.path: entry for entry in found}
     expected_at = {entry.path: entry for entry in expected}
@@ -153,13 +132,13 @@ def compare(found: Iterable[Entry], expected: Iterable[Entry]) -> dict[str, list
 
 
 def list_names(title: str, names: Sequence[str]) -> str:
-    """Writes one paragraph: the title, the number of names, and the first of them."""
+    """Formats a title, the number of names, and the first names."""
     more = f"\n  … and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
     return f"{title} ({len(names)}):\n" + "\n".join(f"  {name}" for name in names[:NUM_NAMED]) + more
 
 
 def summarise(entries: Sequence[Entry]) -> str:
-    """Counts the files of each kind and class, by parts."""
+    """Counts the files of each kind, class and part."""
     lines = []
     for kind, label in dict.fromkeys((entry.kind, entry.label) for entry in entries):
         own = [entry for entry in entries if (entry.kind, entry.label) == (kind, label)]
@@ -170,12 +149,12 @@ def summarise(entries: Sequence[Entry]) -> str:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Writes or checks the manifest → exit code."""
+    """Writes or checks the manifest and returns the exit code."""
     parser = argparse.ArgumentParser("python -m results.manifest", description="Lists, or checks, the files of a root.")
     parser.add_argument("--root", default="data", help="folder with sounds/<class>/* and photos/<class>/*")
-    parser.add_argument("--cache_dir", default="cache", help="the fits' cache, with their division of the files")
-    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="the list to write, or to compare with")
-    parser.add_argument("--check", action="store_true", help="write nothing; print differences, and end with 1 if any")
+    parser.add_argument("--cache_dir", default="cache", help="cache of the fits, with their split")
+    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="list to write, or to compare with")
+    parser.add_argument("--check", action="store_true", help="write nothing; print differences, and exit with 1 if any")
     options = parser.parse_args(args)
     expected = read_manifest(options.manifest) if options.check else []
     entries = describe_root(options.root, options.cache_dir)
