@@ -1,4 +1,4 @@
-"""Learning to see what is in a photo."""
+"""Training of the classifier of photos."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ class Classifier(OneNetwork):
 
     Args:
         network: the classifier; its class count must be that of the data.
-        weights: what to start from: a name of torchvision's such as `IMAGENET1K_V2`, the path of a state dict, or null
-            for random weights. They are loaded when a fit starts, not before.
-        frozen_epochs: epochs in which only the head learns and the batch norms keep their statistics; of use with
-            pretrained weights, ignored without.
-        backbone_rate: learning rate of the backbone, as a fraction of the head's.
-        label_smoothing: of the cross-entropy.
+        weights: weights to start from: a torchvision name such as `IMAGENET1K_V2`, the path of a state dict, or null
+            for random ones. They are loaded when a fit starts.
+        frozen_epochs: epochs in which only the head learns and the batch norms keep their statistics; ignored with
+            random weights.
+        backbone_rate: learning rate of the backbone, as a fraction of the head's; ignored with random weights.
+        label_smoothing: label smoothing of the cross-entropy.
         learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
     """
 
@@ -57,22 +57,21 @@ class Classifier(OneNetwork):
         self.confusion_matrix: Tensor | None = None
 
     def on_fit_start(self) -> None:
-        """Loads the pretrained weights if a fit starts; if it is resumed, the checkpoint holds them."""
+        """Loads the pretrained weights, unless the fit is resumed: the checkpoint has them."""
         if self.weights and not self.trainer.ckpt_path:
             self.network.load_pretrained(self.weights)
 
     def optimizer_groups(self) -> list[dict[str, Any]]:
         """The head at the full learning rate, the backbone at its fraction of it."""
-        head = {id(parameter) for parameter in self.network.head_parameters()}
-        groups = []
-        for group in super().optimizer_groups():
-            for is_head, rate in ((True, 1.0), (False, self.backbone_rate)):
-                chosen = [parameter for parameter in group["params"] if (id(parameter) in head) == is_head]
-                groups.append(group | {"params": chosen, "lr": self.learning_rate * rate})
-        return groups
+        head = set(self.network.head_parameters())
+        return [
+            group | {"params": [p for p in group["params"] if (p in head) == is_head], "lr": self.learning_rate * rate}
+            for group in super().optimizer_groups()
+            for is_head, rate in ((True, 1.0), (False, self.backbone_rate))
+        ]
 
     def on_train_start(self) -> None:
-        """Says so if the fit ends before the backbone is freed."""
+        """Warns if the fit ends before the backbone learns."""
         super().on_train_start()
         batches = self.trainer.num_training_batches * self.frozen_epochs
         if 0 < self.trainer.max_steps <= batches // self.trainer.accumulate_grad_batches:
@@ -83,29 +82,27 @@ class Classifier(OneNetwork):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether only the head learns now: a function of the epoch alone, so that a resumed fit does the same."""
+        """Whether only the head learns in this epoch."""
         return self.current_epoch < self.frozen_epochs
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Batch norms of a frozen backbone keep their pretrained statistics."""
+        """Keeps the pretrained statistics of a frozen backbone's batch norms."""
         super().on_train_batch_start(batch, batch_idx)
         for module in self.network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.train(not self.is_frozen)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Drops the gradients of a frozen backbone: the optimiser then passes it over.
+        """Drops the gradients of a frozen backbone, so that the optimiser skips it.
 
-        Not by `requires_grad`, for distributed training waits for the gradients of all parameters.
+        Without `requires_grad`, as distributed training waits for the gradients of all parameters.
         """
         if self.is_frozen:
-            head = {id(parameter) for parameter in self.network.head_parameters()}
-            for parameter in self.network.parameters():
-                if id(parameter) not in head:
-                    parameter.grad = None
+            for parameter in set(self.network.parameters()) - set(self.network.head_parameters()):
+                parameter.grad = None
 
     def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy of one batch of photos."""
+        """Cross-entropy and accuracy of a batch of photos."""
         logits = self.network(batch["image"]).float()
         loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.label_smoothing)
         return loss, {"accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
@@ -113,11 +110,10 @@ class Classifier(OneNetwork):
     def example_batch(self, num_samples: int) -> dict[str, Tensor]:
         """Photos of noise, all of the first class."""
         size = self.facts.get("image_size", 224)
-        label = torch.zeros(num_samples, dtype=torch.long)
-        return {"image": torch.rand(num_samples, 3, size, size), "label": label}
+        return {"image": torch.rand(num_samples, 3, size, size), "label": torch.zeros(num_samples, dtype=torch.long)}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
-        """Adds one batch of held-out photos."""
+        """Adds a batch of held-out photos."""
         logits = self.network(batch["image"]).float()
         metrics["loss"].update(F.cross_entropy(logits, batch["label"]), weight=len(logits))
         for name in ("accuracy", "f1", "confusion"):
@@ -130,7 +126,7 @@ class Classifier(OneNetwork):
         return {"loss": metrics["loss"].compute(), "accuracy": metrics["accuracy"].compute()} | f1
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[LabelPrediction]:
-        """A probability for each class of each photo."""
+        """The probabilities of the classes of each photo."""
         probabilities = self.network(batch["image"]).float().softmax(dim=1).tolist()
         return [
             LabelPrediction(path, dict(zip(self.classes, row, strict=True)))

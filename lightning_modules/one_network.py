@@ -1,4 +1,4 @@
-"""Systems of one network that learns by one loss."""
+"""The base of systems with one network and one loss."""
 
 import math
 from typing import Any, ClassVar
@@ -10,13 +10,13 @@ from lightning_modules.system import System
 
 
 class OneNetwork(System):
-    """A network that learns with AdamW, a linear warm-up and a cosine that ends at `trainer.max_steps`.
+    """Trains a network with AdamW, a linear warm-up and a cosine decay that ends at `trainer.max_steps`.
 
     Args:
         network: the architecture.
         learning_rate: rate at the end of the warm-up.
-        weight_decay: decay of matrices and kernels; biases, norms and embeddings of one dimension have none.
-        warmup_steps: optimiser steps from 0 to `learning_rate`.
+        weight_decay: weight decay of matrices and kernels; parameters of one dimension have none.
+        warmup_steps: steps until the rate is `learning_rate`.
     """
 
     changeable: ClassVar[frozenset[str]] = frozenset({"learning_rate", "weight_decay", "warmup_steps"})
@@ -32,14 +32,14 @@ class OneNetwork(System):
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes; their numbers until data or a checkpoint names them."""
+        """Names of the classes, or their numbers if neither data nor a checkpoint has named them."""
         return super().classes or [str(label) for label in range(getattr(self.network, "num_classes", 0))]
 
     def setup(self, stage: str) -> None:
         """Takes over the facts about the data.
 
         Raises:
-            ValueError: if the network is made for another number of classes than the data have.
+            ValueError: as `System.setup`, or if the network and the data have different numbers of classes.
         """
         super().setup(stage)
         num_classes = getattr(self.network, "num_classes", len(self.classes))
@@ -56,7 +56,7 @@ class OneNetwork(System):
         return loss
 
     def optimizer_groups(self) -> list[dict[str, Any]]:
-        """Parameter groups for AdamW."""
+        """Parameter groups of AdamW: matrices and kernels, then the parameters without decay."""
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         return [
             {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.weight_decay},
@@ -64,7 +64,7 @@ class OneNetwork(System):
         ]
 
     def learning_rate_factor(self, step: int) -> float:
-        """Warm-up, then a cosine down to a tenth at `trainer.max_steps`; flat if the fit has no last step."""
+        """Warm-up, then a cosine down to a tenth at `trainer.max_steps`; constant if that is unlimited."""
         if step < self.warmup_steps:
             return (step + 1) / (self.warmup_steps + 1)
         if self.trainer.max_steps < 0:
@@ -73,23 +73,17 @@ class OneNetwork(System):
         return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with one learning-rate factor a step."""
+        """AdamW, with a learning-rate factor for each step."""
         optimizer = torch.optim.AdamW(self.optimizer_groups(), lr=self.learning_rate)
-        self._group_options = [
-            {name: value for name, value in group.items() if name != "params"} | {"initial_lr": group["lr"]}
-            for group in optimizer.param_groups
-        ]
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Sets the learning rate and weight decay of a resumed fit to its configuration's, not the checkpoint's."""
+        """Gives a resumed fit the learning rate and weight decay of its configuration, not of the checkpoint."""
         super().on_train_start()
-        for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
-            for group, options in zip(optimizer.param_groups, self._group_options, strict=True):
-                group |= options
-            scheduler = config.scheduler
-            scheduler.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
-            factor = self.learning_rate_factor(scheduler.last_epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
+        (optimizer,), (scheduler,) = self.trainer.optimizers, (c.scheduler for c in self.trainer.lr_scheduler_configs)
+        factor = self.learning_rate_factor(scheduler.last_epoch)
+        for group, options in zip(optimizer.param_groups, self.optimizer_groups(), strict=True):
+            rate = options.get("lr", self.learning_rate)
+            group |= options | {"params": group["params"], "initial_lr": rate, "lr": rate * factor}
+        scheduler.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]

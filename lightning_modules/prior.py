@@ -1,6 +1,5 @@
-"""Learning which codes follow which: the top prior and the bottom prior."""
+"""Training of the two priors over codes."""
 
-from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -13,18 +12,18 @@ from networks import CodePrior, Sampling, sample_codes
 from networks.codec.code_grid import unflatten_codes
 from networks.codec.codec import Codec
 from networks.prior.incremental import time_precisions
-from pipelines.outputs import MediaPrediction
+from pipelines.outputs import MediaPrediction, split_batch
 from runtime.checkpoint import load
 
 
 class Prior(OneNetwork):
-    """Training of a `CodePrior` by cross-entropy per code; what top and bottom share.
+    """Trains a `CodePrior` by the cross-entropy of each code.
 
     Args:
-        network: the prior; its class count, rows, columns and codes must be those of the data and of the VQ-VAE.
+        network: the prior, made for the classes of the data and for the grid and the codes of the VQ-VAE.
         sampling: how codes are drawn for pictures and predictions.
-        codec: checkpoint of the VQ-VAE that made the codes. It is needed for pictures and predictions only, and is no
-            part of the prior's own checkpoints.
+        codec: checkpoint of the VQ-VAE that made the codes. Only pictures and predictions need it, and it is no part
+            of the prior's checkpoints.
         learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
     """
 
@@ -48,11 +47,11 @@ class Prior(OneNetwork):
         self.set_metrics(codes=CodePerplexity(network.num_codes, network.num_classes))
 
     def setup(self, stage: str) -> None:
-        """Load the codec, and check that its codes are those of the data and of the network.
+        """Loads the codec, and checks that its codes are those of the data and of the network.
 
         Raises:
-            FileNotFoundError: if there is no such checkpoint; the message says which command makes it.
-            ValueError: naming both shapes, numbers of codes or fingerprints, if they differ.
+            FileNotFoundError: if the checkpoint is missing; the message says which command makes it.
+            ValueError: as `OneNetwork.setup`, or naming both values if codebooks, grids or numbers of codes differ.
         """
         super().setup(stage)
         if self.codec_path is not None and getattr(self.trainer, "datamodule", None) is not None:
@@ -61,10 +60,10 @@ class Prior(OneNetwork):
 
     @property
     def codec(self) -> Codec:
-        """The way from codes to sound, on the device of this module.
+        """Decoder of codes into sound, on the device of this module.
 
         Raises:
-            ValueError: if the constructor was given none, or `setup` has not been called.
+            ValueError: if the constructor was given none, or before `setup`.
         """
         if self._codec is None:
             raise ValueError(f"The {self.level} prior has no codec to decode with: give it the checkpoint of a VQ-VAE.")
@@ -72,36 +71,34 @@ class Prior(OneNetwork):
         return self._codec
 
     def _check_codes(self, codec: Codec) -> None:
-        if (books := codec.fingerprint()) != self.facts.get("codebooks", books):
-            raise ValueError(
-                f"The codes are of the codebooks {self.facts['codebooks']}, and {self.codec_path} has {books}."
-            )
-        wanted = getattr(codec.geometry, f"{self.level}_shape"), codec.network.num_codes
-        found = (self.network.num_rows, self.network.num_columns), self.network.num_codes
-        if wanted != found:
-            raise ValueError(
-                f"The {self.level} prior is made for grids of {found[0]} (num_rows, num_columns) and {found[1]} codes, "
-                f"and the VQ-VAE gives grids of {wanted[0]} and {wanted[1]} codes."
-            )
-        if (context := self.network.top_context) is not None:
-            wanted = codec.geometry.top_stride // codec.geometry.bottom_stride, codec.network.num_codes
+        network, geometry, codebooks = self.network, codec.geometry, codec.fingerprint()
+        num_codes, scale = codec.network.num_codes, geometry.top_stride // geometry.bottom_stride
+        shape = network.num_rows, network.num_columns
+        pairs: dict[str, tuple[Any, Any]] = {
+            "the fingerprint of the codebooks": (self.facts.get("codebooks", codebooks), codebooks),
+            "(num_rows, num_columns)": (shape, getattr(geometry, f"{self.level}_shape")),
+            "num_codes": (network.num_codes, num_codes),
+        }
+        if (context := network.top_context) is not None:
             found = context.scale, context.embedding.num_embeddings
-            if wanted != found:
+            pairs["(scale, num_codes) of the top context"] = (found, (scale, num_codes))
+        for name, (found, expected) in pairs.items():
+            if found != expected:
                 raise ValueError(
-                    f"(scale, num_codes) of the top context is {found} in the {self.level} prior, and the VQ-VAE "
-                    f"needs {wanted}."
+                    f"The {self.level} prior or its data does not fit the VQ-VAE {self.codec_path}: {name} is {found}, "
+                    f"expected {expected}. Change it, or pass the VQ-VAE that made the codes: --model.codec."
                 )
 
-    @abstractmethod
     def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """Flattened codes that are modelled, and the top codes that they are given, or None."""
+        """Flattened codes to model, and the top codes that condition them, or None."""
+        return batch[f"{self.level}_codes"], None if self.network.top_context is None else batch["top_codes"]
 
     def time_sampling(self) -> dict[str, float]:
-        """Seconds of a code on a CPU, by `sampling.precision`."""
+        """Seconds for each code on a CPU, by `sampling.precision`."""
         return time_precisions(self.network)
 
     def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy of one batch of code windows."""
+        """Cross-entropy and perplexity of a batch of code windows."""
         codes, top_codes = self.sequences(batch)
         logits = self.network(codes, batch["label"], top_codes)
         loss = F.cross_entropy(logits.float().transpose(1, 2), codes)
@@ -117,12 +114,12 @@ class Prior(OneNetwork):
         return batch | {"label": torch.zeros(num_samples, dtype=torch.long)}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
-        """Adds one batch of held-out codes."""
+        """Adds a batch of held-out codes."""
         codes, top_codes = self.sequences(batch)
         metrics["codes"].update(self.network(codes, batch["label"], top_codes), codes, batch["label"])
 
     def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, Tensor]:
-        """See `CodePerplexity`, with the classes' names in place of their numbers."""
+        """The figures of `CodePerplexity`, with the names of the classes in place of their numbers."""
         figures = {}
         for name, value in metrics["codes"].compute().items():
             figure, _, label = name.partition("/")
@@ -131,7 +128,7 @@ class Prior(OneNetwork):
 
 
 class TopPrior(Prior):
-    """Top codes given the class.
+    """Trains the prior of the top codes, conditioned on the class.
 
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
     """
@@ -139,28 +136,17 @@ class TopPrior(Prior):
     title = "Top prior"
     level = "top"
 
-    def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """Top codes, without a condition."""
-        return batch["top_codes"], None
-
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[MediaPrediction]:
-        """New top codes of the classes of held-out sounds, beside the real ones."""
+        """New top codes for the classes of held-out sounds, beside the real ones."""
         network, codec, seeds = self.network, self.codec, batch["index"].tolist()
-        top_codes = sample_codes(network, batch["label"], network.num_columns, seeds, self.sampling)
-        real, sampled = codec.decode_coarsely(batch["top_codes"]), codec.decode_coarsely(top_codes)
-        return [
-            MediaPrediction(
-                name=f"top_{self.classes[label]}_{index:04d}",
-                label=self.classes[label],
-                codes=unflatten_codes(top_codes[i], network.num_rows),
-                pictures=[("real, top codes only", real[i, 0]), ("sampled, top codes only", sampled[i, 0])],
-            )
-            for i, (index, label) in enumerate(zip(seeds, batch["label"].tolist(), strict=True))
-        ]
+        codes = sample_codes(network, batch["label"], network.num_columns, seeds, self.sampling)
+        pictures = {"real, top codes only": batch["top_codes"], "sampled, top codes only": codes}
+        pictures = {title: codec.decode_coarsely(shown) for title, shown in pictures.items()}
+        return split_batch("top", batch, self.classes, pictures, codes=unflatten_codes(codes, network.num_rows))
 
 
 class BottomPrior(Prior):
-    """Bottom codes given the class and the top codes.
+    """Trains the prior of the bottom codes, conditioned on the class and the top codes.
 
     Source: A. Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2", 2019, section 3.2.
     """
@@ -168,26 +154,11 @@ class BottomPrior(Prior):
     title = "Bottom prior"
     level = "bottom"
 
-    def sequences(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """Bottom codes, given the top codes."""
-        return batch["bottom_codes"], batch["top_codes"]
-
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[MediaPrediction]:
-        """Sounds from new bottom codes under the top codes of held-out sounds, beside the reconstructions."""
-        network, codec, seeds = self.network, self.codec, batch["index"].tolist()
-        bottom_codes = sample_codes(
-            network, batch["label"], network.num_columns, seeds, self.sampling, batch["top_codes"]
-        )
-        real = codec.decode(batch["top_codes"], batch["bottom_codes"])
-        sampled = codec.decode(batch["top_codes"], bottom_codes)
-        waveforms = codec.invert(sampled, seeds)
-        return [
-            MediaPrediction(
-                name=f"bottom_{self.classes[label]}_{index:04d}",
-                label=self.classes[label],
-                waveform=waveforms[i],
-                sample_rate_hz=codec.geometry.sample_rate_hz,
-                pictures=[("real codes", real[i, 0]), ("sampled bottom codes", sampled[i, 0])],
-            )
-            for i, (index, label) in enumerate(zip(seeds, batch["label"].tolist(), strict=True))
-        ]
+        """Sounds from new bottom codes for the top codes of held-out sounds, beside the reconstructions."""
+        network, codec, seeds, top_codes = self.network, self.codec, batch["index"].tolist(), batch["top_codes"]
+        codes = sample_codes(network, batch["label"], network.num_columns, seeds, self.sampling, top_codes)
+        pictures = {"real codes": batch["bottom_codes"], "sampled bottom codes": codes}
+        pictures = {title: codec.decode(top_codes, shown) for title, shown in pictures.items()}
+        waveforms = codec.invert(pictures["sampled bottom codes"], seeds)
+        return split_batch("bottom", batch, self.classes, pictures, waveforms, codec.geometry.sample_rate_hz)

@@ -1,4 +1,4 @@
-"""The base of all systems: a self-contained checkpoint, held-out figures, and randomness that a resumed fit repeats."""
+"""The base of all systems: self-contained checkpoints, held-out figures and repeatable randomness."""
 
 import os
 from abc import ABC, abstractmethod
@@ -14,24 +14,21 @@ from runtime.checkpoint import CHECKPOINT_KEY, check_equal, leave_out_frozen, re
 from runtime.described import Described
 from runtime.private_api import count_steps_of_first_optimizer, log_by_steps, num_batches_trained
 
-HELD_OUT = ("val", "test")
-
 
 class System(Described, LightningModule, ABC):
-    """What every trained model of the project shares, whatever its networks and optimisers.
+    """The common part of all trained models, for any number of networks and optimisers.
 
-    Why a base class: a checkpoint of any system says by itself which classes with which arguments it was made from
-    (`describe`) and which facts about the data hold for it (`facts`: class list, split, geometry, …, as the DataModule
-    gives them). A fit that is resumed draws the random numbers that an unbroken one would have drawn. A step is an
-    update of the first optimiser that `configure_optimizers` returns, however many there are: `trainer.max_steps`,
-    checkpoints, progress and logs count it.
+    Every checkpoint is self-contained: it has the classes and arguments that the system was made from (`describe`) and
+    facts about the data (`facts`: class list, split, geometry, …, from the DataModule). A resumed fit draws the random
+    numbers that an unbroken one would have drawn. A step is an update of the first optimiser that
+    `configure_optimizers` returns. `trainer.max_steps`, checkpoints, progress and logs count these steps.
 
     Class attributes:
-        title: name in tables and pictures; the class's name if it is empty.
-        changeable: constructor arguments that leave the meaning of the weights alone, so that a resumed fit may change
-            them. All others must be equal to those in the checkpoint.
+        title: name in tables and pictures; empty for the name of the class.
+        changeable: constructor arguments that a resumed fit may change, as the weights keep their meaning. All others
+            must be equal to those in the checkpoint.
         frozen_parts: attributes whose weights are not stored, such as a pretrained encoder that is never trained. The
-            checkpoint has their fingerprint, and loading compares it with the weights that the constructor made.
+            checkpoint has their fingerprints, and loading compares them with the weights that the constructor made.
     """
 
     title: ClassVar[str] = ""
@@ -50,8 +47,7 @@ class System(Described, LightningModule, ABC):
         """Takes over the facts about the data, before a checkpoint is restored and compared with them.
 
         Raises:
-            ValueError: if a checkpoint could not be written later, because an argument of the constructor is no plain
-                data.
+            ValueError: if an argument of the constructor cannot be stored in a checkpoint.
         """
         self._take_facts()
         if stage == "fit":
@@ -66,17 +62,16 @@ class System(Described, LightningModule, ABC):
             self.facts = {name: fact for name, fact in datamodule.facts().items() if fact}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Makes the checkpoint self-contained."""
+        """Adds the description and the facts, and leaves out frozen parts."""
         self._take_facts()
         frozen = leave_out_frozen(self, checkpoint["state_dict"])
         checkpoint[CHECKPOINT_KEY] = {"system": self.describe(), "facts": self.facts, "frozen": frozen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses a checkpoint that does not fit.
+        """Checks that the checkpoint fits.
 
         Raises:
-            ValueError: naming both values, if a constructor argument that is not changeable, a frozen part or a fact
-                differs.
+            ValueError: naming both values, if an argument that is not changeable, a frozen part or a fact differs.
         """
         if CHECKPOINT_KEY not in checkpoint:
             raise ValueError("This checkpoint was not written by this project: it does not say what it was made from.")
@@ -88,11 +83,11 @@ class System(Described, LightningModule, ABC):
         restore_frozen(self, checkpoint["state_dict"], stored.get("frozen", {}))
 
     def on_train_start(self) -> None:
-        """Lets a step be an update of the first optimiser."""
+        """Counts updates of the first optimiser as steps."""
         count_steps_of_first_optimizer(self.trainer)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Makes dropout, noise and the like functions of (seed, batch, process)."""
+        """Makes dropout and noise a function of (seed, batch, process)."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
         sequence = np.random.SeedSequence((seed, num_batches_trained(self.trainer), self.global_rank))
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
@@ -104,14 +99,14 @@ class System(Described, LightningModule, ABC):
 
     @abstractmethod
     def loss(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The loss of a batch of training data, and further figures to be logged, by name.
+        """The loss of a batch of training data, and figures to be logged, by name.
 
-        Memory, time and operations of a step are measured by it. A system with several losses gives their sum.
+        Memory, time and operations of a step are measured with it. A system with several losses returns their sum.
         """
 
     @abstractmethod
     def example_batch(self, num_samples: int) -> dict[str, torch.Tensor]:
-        """A batch of noise in the shapes of the training data, to measure memory, time and operations with."""
+        """A batch of noise in the shapes of the training data, for measurements of a step."""
 
     def log_training(self, loss: torch.Tensor, figures: dict[str, Any]) -> None:
         """Logs the loss and the figures of a training step, and the learning rate of the first optimiser."""
@@ -120,18 +115,21 @@ class System(Described, LightningModule, ABC):
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def set_metrics(self, **metrics: Metric) -> None:
-        """Sets the metrics of the held-out data, once for validation and once for test."""
+        """Sets the metrics of the held-out data, for validation and for test."""
         self.held_out = nn.ModuleDict(
-            {stage: nn.ModuleDict({name: metric.clone() for name, metric in metrics.items()}) for stage in HELD_OUT}
+            {
+                stage: nn.ModuleDict({name: metric.clone() for name, metric in metrics.items()})
+                for stage in ("val", "test")
+            }
         )
 
     @abstractmethod
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
-        """Adds one batch of held-out data to the metrics."""
+        """Adds a batch of held-out data to the metrics."""
 
     @abstractmethod
     def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, torch.Tensor]:
-        """The figures to be logged, by name without the stage."""
+        """The figures to be logged, by their names without the stage."""
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Adds a batch to the figures of the validation data."""

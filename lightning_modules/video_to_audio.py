@@ -1,10 +1,7 @@
-"""The composite: from a video to its sound, by four trained models."""
+"""The composite: from a video to its sound, with four trained models."""
 
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Literal
 
-import soundfile
 from lightning.pytorch import LightningModule
 
 from media.sound.events import EventSettings
@@ -22,48 +19,61 @@ from pipelines.outputs import FailedInput, reason_of
 from pipelines.perception import Clip, Perception, PerceptionSettings, perceive
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
-from pipelines.video_output import TemporaryFolder, VariantSound, VideoPrediction, timed
+from pipelines.video_output import TemporaryFolder, VideoPrediction, timed
 from runtime.checkpoint import check_compatibility, fingerprint, load
 from runtime.described import Described
 from runtime.tell import tell
 
-SYSTEMS = ("vqvae", "top", "bottom", "classifier")
+RANGES: dict[str, tuple[float, float]] = {
+    "num_variants": (1, 1000),
+    "num_candidates": (1, 64),
+    "grain": (0, 1),
+    "threshold": (0, 1),
+    "ambience_db": (-120, -20),
+    "looks_per_second": (0.01, 1000),
+    "smoothing_s": (0, 3600),
+    "min_scene_s": (0, 3600),
+    "photo_s": (0.1, 24 * 3600),
+    "fade_s": (0, 60),
+    "num_iterations": (0, 10_000),
+}
+LISTENERS = ("embedding", "tagger", "words")  # used by `test` alone
 
 
 class VideoToAudio(Described, LightningModule):
-    """Perceives a video, finds scenes and moments, makes a sound for each scene, and mixes them.
+    """Perceives a video, finds its scenes and onsets, and makes a sound for each scene.
 
-    Why a LightningModule: `predict` then brings devices, precision and progress; it is never trained.
+    It is a LightningModule for the devices, the precision and the progress of `predict`, and is never trained.
 
-    With `sync: activity` single events are cut out of generated sound and placed where something sudden happens. A
-    scene in which nothing does, or whose sound has no events, has sound without a pause, as with `sync: none`. If no
-    class passes the threshold there is silence, or ambience. Memory does not grow with the length of a video: sound
-    goes piece by piece into a file.
+    With `sync: activity`, single events are cut out of generated sound and placed at sudden changes. A scene without
+    sudden changes, or whose sound has no events, has continuous sound, as with `sync: none`. A scene in which no class
+    reaches the threshold is silent, or has ambience. Memory does not grow with the length of a video, as sound is
+    written piece by piece.
 
     Args:
         vqvae, top, bottom, classifier: paths of the four checkpoints.
         sampling: temperature, top-k and top-p of both priors.
         mixing: loudness, the video's own sound, and files.
-        seed: seed of the first variant; the next ones count on from it.
+        seed: seed of the first variant; each further variant has the next number.
         num_variants: sounds made for each input, in one batch.
-        num_candidates: beginnings that the top prior draws for each sound, to keep the one that is most plainly of its
+        num_candidates: openings that the top prior draws for each sound, to keep the one that is most clearly of its
             class.
         grain: share of the unevenness missing from a decoded spectrogram that is put back; 1 for all, 0 for none.
-        sync: `activity` places events at sudden changes, `none` lets the sound run on.
-        classes: names of the classes that may be heard; None for all that the models know.
-        threshold: mean probability that a class must reach, else there is silence.
-        ambience_db: level of quiet noise in place of silence, relative to full scale before loudness is brought to its
-            target; None for silence.
-        looks_per_second: frames that are classified; all are searched for activity.
+        sync: `activity` places events at sudden changes, `none` makes continuous sound.
+        classes: names of the classes that may be heard; None for all classes of the models.
+        threshold: mean probability that a class must reach to be heard.
+        ambience_db: level of quiet noise in place of silence, relative to full scale before loudness normalisation;
+            None for silence.
+        looks_per_second: frames that are classified each second; all frames are searched for activity.
         smoothing_s, min_scene_s: see `SceneSettings`.
-        photo_s: length of the sound for a photo; None for one window.
-        fade_s: fade in and out of each scene.
+        photo_s: seconds of sound for a photo; None for one window.
+        fade_s: seconds of the fade in and out of each scene.
         num_iterations: iterations of Griffin-Lim.
-        activity, stabilisation: numbers of the search for activity.
-        events, arranging: numbers of how events are cut out of sound and placed.
-        embedding: in which `test` compares sets of sounds; None for `MelStatistics`.
-        tagger: tells `test` whether the classes are heard; None leaves that out.
-        words: for each class the tagger's classes that are like it; None for those that `ClassAgreement` knows.
+        activity, stabilisation: settings of the search for activity.
+        events, arranging: settings of how events are cut out of sound and placed.
+        embedding: embedding in which `test` compares sets of sounds; None for `MelStatistics`.
+        tagger: classifier of sounds with which `test` measures whether the classes are heard; None to skip that.
+        words: the tagger's names for each class; None for those that `ClassAgreement` knows.
     """
 
     def __init__(
@@ -97,22 +107,10 @@ class VideoToAudio(Described, LightningModule):
         words: dict[str, list[str]] | None = None,
     ) -> None:
         super().__init__()
-        ranges = {
-            "num_variants": (num_variants, 1, 1000),
-            "num_candidates": (num_candidates, 1, 64),
-            "grain": (grain, 0, 1),
-            "threshold": (threshold, 0, 1),
-            "ambience_db": (ambience_db, -120, -20),
-            "looks_per_second": (looks_per_second, 0.01, 1000),
-            "smoothing_s": (smoothing_s, 0, 3600),
-            "min_scene_s": (min_scene_s, 0, 3600),
-            "photo_s": (photo_s, 0.1, 24 * 3600),
-            "fade_s": (fade_s, 0, 60),
-            "num_iterations": (num_iterations, 0, 10_000),
-        }
-        for name, (value, low, high) in ranges.items():
-            if value is not None and not low <= value <= high:
-                raise ValueError(f"{name} is {value}, expected {low} to {high}.")
+        given = self.arguments(left_out=LISTENERS)
+        for name, (low, high) in RANGES.items():
+            if given[name] is not None and not low <= given[name] <= high:
+                raise ValueError(f"{name} is {given[name]}, expected {low} to {high}.")
         if classes is not None and not classes:
             raise ValueError("classes is an empty list, expected names of classes, or null for all.")
         self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
@@ -125,31 +123,29 @@ class VideoToAudio(Described, LightningModule):
         self.embedding, self.tagger, self.words = embedding or MelStatistics(), tagger, words
 
     def setup(self, stage: str) -> None:
-        """Loads the four models and checks that they fit together.
+        """Loads the four models and checks that they belong together.
 
         Raises:
             FileNotFoundError: if a checkpoint is missing; the message says which command makes it.
-            ValueError: if two checkpoints do not fit, naming both values, or an allowed class is not known.
+            ValueError: naming both values, if two checkpoints do not belong together or an allowed class is unknown.
         """
         for name, path in self.paths.items():
             setattr(self, name, load(path, config=f"{name}.yaml"))
         check_compatibility({name: getattr(self, name) for name in self.paths}, self.paths)
-        self.classes = self.vqvae.facts["classes"]
-        self.geometry = self.vqvae.geometry
-        self.fingerprints = {name: fingerprint(getattr(self, name).state_dict()) for name in SYSTEMS}
-        unknown = sorted(set(self.allowed_classes or ()) - set(self.classes))
-        if unknown:
+        self.classes, self.geometry = self.vqvae.facts["classes"], self.vqvae.geometry
+        self.fingerprints = {name: fingerprint(getattr(self, name).state_dict()) for name in self.paths}
+        if unknown := sorted(set(self.allowed_classes or ()) - set(self.classes)):
             raise ValueError(f"The models do not know {', '.join(unknown)}; they know {', '.join(self.classes)}.")
         if stage == "test":
             self.evaluation = self.make_evaluation()
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on besides the input, as plain data."""
-        given = self.arguments(left_out={*self.paths, "embedding", "tagger", "words"})
+        """Everything except the input that the result depends on, as plain data."""
+        given = self.arguments(left_out={*self.paths, *LISTENERS})
         return given | {"classes": self.allowed_classes or self.classes, "checkpoints": self.fingerprints}
 
     def predict_step(self, clip: Clip | FailedInput, batch_idx: int) -> list[VideoPrediction | FailedInput]:
-        """A sound for a clip, in each variant, or the reason why there is none."""
+        """The sounds for a clip, or the reason why there are none."""
         if isinstance(clip, FailedInput):
             return [clip]
         try:
@@ -158,7 +154,7 @@ class VideoToAudio(Described, LightningModule):
             return [FailedInput(clip.path, clip.name, reason_of(error))]
 
     def test_step(self, job: SoundJob | FigureJob, batch_idx: int) -> None:
-        """Works on one job of the evaluation."""
+        """Adds one job to the evaluation."""
         self.evaluation.add(job)
 
     def on_test_epoch_end(self) -> None:
@@ -166,7 +162,7 @@ class VideoToAudio(Described, LightningModule):
         self.evaluation.compute()
 
     def make_sound(self, clip: Clip) -> VideoPrediction:
-        """Perceives a clip, and writes the sound of each variant into a temporary file.
+        """Perceives a clip, and writes the sound of each variant to a temporary file.
 
         Raises:
             OSError, ValueError: if the clip cannot be read.
@@ -180,7 +176,7 @@ class VideoToAudio(Described, LightningModule):
             tell(self._describe(clip.path.name, scene))
         with timed(seconds, "make sound"):
             folder = TemporaryFolder()
-            variants = self._write_variants(folder.path, scenes, perception, duration_s)
+            variants = self._sound_of(perception).write(scenes, duration_s, folder.path)
         return VideoPrediction(
             path=clip.path,
             name=clip.name,
@@ -199,62 +195,40 @@ class VideoToAudio(Described, LightningModule):
         )
 
     def perceive(self, clip: Clip) -> Perception:
-        """All that the classifier and the activity meter see in a clip."""
+        """Classes and activity of a clip."""
         image_size = self.classifier.facts["image_size"]
         return perceive(clip, self.classifier.network, image_size, self.device, self.perception_settings)
 
     def make_generator(self) -> SoundGenerator:
-        """The three generative models as one."""
+        """The VQ-VAE and the two priors as one generator."""
         models = (self.vqvae.codec, self.top.network, self.bottom.network)
         return SoundGenerator(*models, self.sampling, self.num_iterations, self.num_candidates, self.grain)
 
     def make_evaluation(self) -> Evaluation:
-        """Measures the generator, and each of the four models alone."""
+        """An evaluation of the generator, and of each of the four models alone."""
         strides = {"top": self.geometry.top_stride, "bottom": self.geometry.bottom_stride}
+        rates = {name: self.geometry.codes_per_second(stride) for name, stride in strides.items()}
+        kinds = dict.fromkeys(self.paths, "sounds") | {"classifier": "photos"}
         models = {
-            name: FittedModel(
-                system=getattr(self, name),
-                path=path,
-                fingerprint=self.fingerprints[name],
-                kind="photos" if name == "classifier" else "sounds",
-                codes_per_second=self.geometry.codes_per_second(strides[name]) if name in strides else None,
-            )
+            name: FittedModel(getattr(self, name), path, self.fingerprints[name], kinds[name], rates.get(name))
             for name, path in self.paths.items()
         }
-        listeners = (self.embedding, self.tagger, self.words)
-        return Evaluation(self.make_generator(), self.seed, self.classes, models, *listeners)
-
-    def find_scenes(self, perception: Perception, duration_s: float) -> list[Scene]:
-        """Scenes of a whole clip."""
-        allowed = self.allowed_classes and [self.classes.index(name) for name in self.allowed_classes]
-        cuts_s = [] if perception.activity is None else perception.activity.cuts_s
-        return find_scenes(
-            perception.times_s,
-            perception.probabilities,
-            duration_s,
-            self.scene_settings,
-            cuts_s,
-            allowed,
+        return Evaluation(
+            self.make_generator(), self.seed, self.classes, models, self.embedding, self.tagger, self.words
         )
 
-    def _write_variants(
-        self, folder: Path, scenes: list[Scene], perception: Perception, duration_s: float
-    ) -> list[VariantSound]:
-        rate = self.geometry.sample_rate_hz
+    def find_scenes(self, perception: Perception, duration_s: float) -> list[Scene]:
+        """The scenes of a clip, with the allowed classes."""
+        allowed = self.allowed_classes and [self.classes.index(name) for name in self.allowed_classes]
+        cuts_s = [] if perception.activity is None else perception.activity.cuts_s
+        seen = perception.times_s, perception.probabilities
+        return find_scenes(*seen, duration_s, self.scene_settings, cuts_s, allowed)
+
+    def _sound_of(self, perception: Perception) -> SceneSound:
         seeds = [self.seed + variant for variant in range(self.num_variants)]
         activity = perception.activity if self.sync == "activity" else None
-        how = (self.fade_s, self.ambience_db, self.event_settings, self.arranging)
-        sound = SceneSound(self.make_generator(), seeds, activity, *how)
-        paths = [folder / f"{seed}.wav" for seed in seeds]
-        with ExitStack() as files:
-            stems = [
-                files.enter_context(soundfile.SoundFile(path, "w", rate, channels=1, subtype="FLOAT")) for path in paths
-            ]
-            for number, scene in enumerate(scenes):
-                start, end = round(scene.start_s * rate), round(min(scene.end_s, duration_s) * rate)
-                for variant, samples in sound.pieces(number, scene, start, end - start):
-                    stems[variant].write(samples)
-        return [VariantSound(*variant) for variant in zip(seeds, paths, sound.placed_s, strict=True)]
+        how = (activity, self.fade_s, self.ambience_db, self.event_settings, self.arranging)
+        return SceneSound(self.make_generator(), seeds, *how)
 
     def _describe(self, name: str, scene: Scene) -> str:
         span = f"{name}: {scene.start_s:.2f} to {scene.end_s:.2f} s"

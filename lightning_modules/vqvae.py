@@ -1,4 +1,4 @@
-"""Learning to turn spectrograms into codes and back."""
+"""Training of the autoencoder that turns spectrograms into codes and back."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ from media import Geometry, Spectrogram
 from metrics import CodeUsage
 from networks import VQVAE2, VQVAE2Output
 from networks.codec.codec import Codec
-from pipelines.outputs import MediaPrediction
+from pipelines.outputs import MediaPrediction, split_batch
 
 
 class VQVAE(OneNetwork):
-    """Training of the VQ-VAE-2; `codec` is what comes of it for all other systems.
+    """Trains the VQ-VAE-2, which other systems use as a `codec`.
 
-    The loss is the mean squared error of the log-spectrogram in [-1, 1] and, weighted, the commitment of the encoder to
-    its codes on both levels; the codebooks follow by moving averages.
+    The loss is the mean squared error of the log-spectrogram in [-1, 1] plus the weighted commitment loss of both
+    levels. The codebooks follow by moving averages.
 
     Args:
         network: the autoencoder.
-        geometry: sizes of window, spectrogram and grids; its strides must be the network's.
-        commitment_weight: beta of the paper.
+        geometry: sizes of the window, the spectrogram and the grids, with the strides of the network.
+        commitment_weight: weight of the commitment loss, beta of the paper.
         learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
 
     Raises:
@@ -46,12 +46,10 @@ class VQVAE(OneNetwork):
         warmup_steps: int = 100,
     ) -> None:
         super().__init__(network, learning_rate, weight_decay, warmup_steps)
-        strides = {"network": (network.bottom_stride, network.top_stride)}
-        strides["geometry"] = (geometry.bottom_stride, geometry.top_stride)
-        if strides["network"] != strides["geometry"]:
+        strides, expected = ((x.bottom_stride, x.top_stride) for x in (network, geometry))
+        if strides != expected:
             raise ValueError(
-                f"(bottom_stride, top_stride) is {strides['network']} in the network, {strides['geometry']} in the "
-                "geometry: expected the same."
+                f"(bottom_stride, top_stride) is {strides} in the network, {expected} in the geometry: make them equal."
             )
         self.geometry = geometry
         self.commitment_weight = commitment_weight
@@ -67,26 +65,25 @@ class VQVAE(OneNetwork):
 
     @property
     def codec(self) -> Codec:
-        """The way from waveforms to codes and back, with the weights as they are now."""
+        """Coder and decoder of waveforms, with the present weights."""
         return Codec(self.network, self.geometry, self.residual_db)
 
     def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Error and commitment on one batch of waveforms (batch, samples)."""
+        """Error and commitment on a batch of waveforms (batch, samples)."""
         spectrogram = self.spectrogram(batch["waveform"])
-        output = self.network(spectrogram)
-        loss, mse, commitment = self._losses(spectrogram, output)
-        return loss, {"mse": mse, "commitment": commitment}
+        mse, commitment = self._errors(spectrogram, self.network(spectrogram))
+        return mse + self.commitment_weight * commitment, {"mse": mse, "commitment": commitment}
 
     def example_batch(self, num_samples: int) -> dict[str, Tensor]:
         """Waveforms of noise."""
         return {"waveform": 0.1 * torch.randn(num_samples, self.geometry.window_samples)}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
-        """Adds one batch of held-out sounds."""
+        """Adds a batch of held-out sounds."""
         spectrogram = self.spectrogram(batch["waveform"])
         output = self.network(spectrogram)
-        loss, mse, _ = self._losses(spectrogram, output)
-        metrics["loss"].update(loss, weight=len(spectrogram))
+        mse, commitment = self._errors(spectrogram, output)
+        metrics["loss"].update(mse + self.commitment_weight * commitment, weight=len(spectrogram))
         metrics["mse"].update(mse, weight=len(spectrogram))
         by_bin = (x.movedim(-2, -1).flatten(0, -2) for x in (output.reconstruction.float(), spectrogram))
         metrics["residual"].update(*by_bin)
@@ -94,14 +91,14 @@ class VQVAE(OneNetwork):
         metrics["bottom"].update(output.bottom.codes)
 
     def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, Tensor]:
-        """Loss, error, and for each level the perplexity of its codes and how many are in use."""
+        """Loss, error, and the perplexity and the number of used codes of each level."""
         figures = {name: metrics[name].compute() for name in ("loss", "mse")}
         for level in ("top", "bottom"):
             figures |= {f"{level}_{name}": value for name, value in metrics[level].compute().items()}
         return figures
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the figures, and keeps the size of the remaining error: see `Codec.with_grain`."""
+        """Logs the figures, and keeps the error of each bin for `Codec.with_grain`."""
         residual = self.held_out["val"]["residual"].compute().sqrt()
         self.residual_db = residual * self.geometry.dynamic_range_db / 2
         super().on_validation_epoch_end()
@@ -111,18 +108,9 @@ class VQVAE(OneNetwork):
         original = self.spectrogram(batch["waveform"])
         reconstruction = self.network(original).reconstruction.float()
         waveforms = self.codec.invert(reconstruction, batch["index"].tolist())
-        return [
-            MediaPrediction(
-                name=f"reconstruction_{self.classes[label]}_{index:04d}",
-                label=self.classes[label],
-                waveform=waveforms[i],
-                sample_rate_hz=self.geometry.sample_rate_hz,
-                pictures=[("original", original[i, 0]), ("reconstruction", reconstruction[i, 0])],
-            )
-            for i, (index, label) in enumerate(zip(batch["index"].tolist(), batch["label"].tolist(), strict=True))
-        ]
+        pictures = {"original": original, "reconstruction": reconstruction}
+        return split_batch("reconstruction", batch, self.classes, pictures, waveforms, self.geometry.sample_rate_hz)
 
-    def _losses(self, spectrogram: Tensor, output: VQVAE2Output) -> tuple[Tensor, Tensor, Tensor]:
+    def _errors(self, spectrogram: Tensor, output: VQVAE2Output) -> tuple[Tensor, Tensor]:
         mse = F.mse_loss(output.reconstruction.float(), spectrogram)
-        commitment = output.top.commitment_loss + output.bottom.commitment_loss
-        return mse + self.commitment_weight * commitment, mse, commitment
+        return mse, output.top.commitment_loss + output.bottom.commitment_loss

@@ -1,1 +1,1 @@
-"""Fitted networks in, media out, without a Trainer: what a notebook or a web page calls."""
+"""Fitted networks in, media out, without a Trainer: for notebooks and web pages too."""

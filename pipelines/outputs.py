@@ -1,6 +1,6 @@
-"""Results of `predict`: each knows how it is stored and its row of the summary.
+"""Results of `predict`, which store themselves and return their rows of the summary.
 
-The classes are not frozen: Lightning moves what `Trainer.predict` returns to the CPU, field by field.
+The dataclasses are not frozen, as Lightning moves predictions to the CPU field by field.
 """
 
 from dataclasses import dataclass, field
@@ -19,22 +19,22 @@ from media.sound.sound_files import write_wav
 
 
 class Prediction(Protocol):
-    """A result of `predict_step`. It may also have a `label` and `pictures`, which `overview.png` shows."""
+    """A result of `predict_step`. `overview.png` shows its `label` and `pictures` if it has them."""
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Stores the result below `folder` and returns its row of the summary table."""
 
 
-@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
+@dataclass
 class MediaPrediction:
-    """A generated or reconstructed thing: a sound, pictures, a grid of codes, or several of these.
+    """A generated or reconstructed sample: a sound, pictures, a grid of codes, or several of these.
 
     Attributes:
         name: name of the files, without suffix.
-        label: class, or whatever else it was made from.
+        label: class, or another condition that it was made from.
         waveform: (samples,) in [-1, 1].
-        sample_rate_hz: samples of the waveform in a second.
-        pictures: title and picture, see `draw_grids`: (bins, frames) in [-1, 1], or (3, height, width) in [0, 1].
+        sample_rate_hz: sample rate of the waveform.
+        pictures: titles and pictures: (bins, frames) in [-1, 1], or (3, height, width) in [0, 1].
         codes: (rows, columns) integers.
     """
 
@@ -46,7 +46,7 @@ class MediaPrediction:
     codes: Tensor | None = None
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes `<name>.wav`, `<name>.csv` (one line a row of the grid) and `<name>.png`, if it has them."""
+        """Writes `<name>.wav`, `<name>.csv` with the grid of codes and `<name>.png`, as far as there are such parts."""
         row = {"name": self.name, "class": self.label}
         if self.waveform is not None:
             row["sound"] = str(folder / f"{self.name}.wav")
@@ -61,24 +61,56 @@ class MediaPrediction:
         return row
 
 
-@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
+def split_batch(
+    name: str,
+    batch: dict[str, Any],
+    classes: list[str],
+    pictures: dict[str, Tensor],
+    waveforms: Tensor | None = None,
+    sample_rate_hz: int = 16000,
+    codes: Tensor | None = None,
+) -> list[MediaPrediction]:
+    """A prediction for each sample of a batch, with the name `<name>_<class>_<index>`.
+
+    Args:
+        name: start of each name.
+        batch: a batch with `index` and `label`.
+        classes: names of the classes.
+        pictures: titles and pictures (batch, 1, bins, frames).
+        waveforms, sample_rate_hz, codes: see `MediaPrediction`, with a batch dimension.
+    """
+    labels = [classes[label] for label in batch["label"].tolist()]
+    return [
+        MediaPrediction(
+            f"{name}_{label}_{index:04d}",
+            label,
+            None if waveforms is None else waveforms[i],
+            sample_rate_hz,
+            [(title, picture[i, 0]) for title, picture in pictures.items()],
+            None if codes is None else codes[i],
+        )
+        for i, (index, label) in enumerate(zip(batch["index"].tolist(), labels, strict=True))
+    ]
+
+
+@dataclass
 class LabelPrediction:
-    """A probability for each class of a photo."""
+    """The probabilities of the classes of a photo."""
 
     path: str
     probabilities: dict[str, float]
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes nothing of its own: the summary table holds it all."""
+        """Writes nothing, as the row has everything."""
         best = max(self.probabilities, key=self.probabilities.__getitem__)
         return {"photo": self.path, "class": best} | {name: f"{p:.4f}" for name, p in self.probabilities.items()}
 
 
 def reason_of(error: Exception) -> str:
-    """Why an input failed, in one line; a decoder may raise anything, and an odd error is named by its kind.
+    """One line on why an input failed; an error of an unexpected kind is named by its kind.
 
     Raises:
-        MemoryError, torch.OutOfMemoryError: if it is the error, as the memory would be full for the next inputs too.
+        MemoryError, torch.OutOfMemoryError: if that is the error, as memory would be too small for the next inputs too.
     """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         raise error
@@ -86,7 +118,7 @@ def reason_of(error: Exception) -> str:
     return " ".join((str(error) if is_plain else f"{type(error).__name__}: {error}").split())
 
 
-@dataclass  # not frozen: Lightning moves predictions to the CPU field by field
+@dataclass
 class FailedInput:
     """An input without a result: it cannot be opened, is skipped, or its prediction failed.
 
@@ -94,8 +126,8 @@ class FailedInput:
 
     Attributes:
         path: path of the input.
-        name: name that its outputs would have had.
-        reason: the reason, one line.
+        name: name that its outputs would have.
+        reason: the reason, in one line.
     """
 
     path: Path
@@ -103,5 +135,5 @@ class FailedInput:
     reason: str
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes nothing, as the summary table has the reason."""
+        """Writes nothing, as the row has the reason."""
         return {"status": "failed", "reason": self.reason}

@@ -1,4 +1,4 @@
-"""Perception: the classes seen in a clip, and the sudden changes in it, in one pass over its frames."""
+"""The classes and the sudden changes in a clip, found in one pass over its frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,20 +17,20 @@ from media.video.stabilisation import StabilisationSettings
 from media.video.video_files import read_frames
 from networks.vision.image_transform import evaluation_transform
 
-NUM_FRAMES_AT_ONCE = 8  # that are classified
+NUM_FRAMES_AT_ONCE = 8  # in a batch of the classifier
 NUM_FILM_FRAMES = 12
-PART_SEEN = 224 / 256  # of a frame's shorter side: the classifier sees the middle of a frame
+PART_SEEN = 224 / 256  # of the shorter side of a frame, whose middle the classifier sees
 
 
 @dataclass  # not frozen: Lightning moves batches to the device field by field
 class Clip:
-    """A video, or a photo, and the way to its frames.
+    """A video or a photo.
 
     Attributes:
         path: the file.
-        name: name of its outputs, without suffix; no other input of the call has the same.
+        name: name of its outputs, without suffix; unique among the inputs.
         duration_s: length of the picture; None for a photo.
-        frames_per_second: rate at which frames are read, whatever the video's own rate is.
+        frames_per_second: rate at which frames are read, whatever the rate of the video.
     """
 
     path: Path
@@ -42,10 +42,10 @@ class Clip:
         """Time in seconds and RGB uint8 (height, width, 3) of each frame; a photo is one frame at time 0.
 
         Args:
-            max_side: frames whose longer side has more pixels than this are shrunk to it; None keeps them as they are.
+            max_side: pixels to which the longer side of a larger frame is shrunk; None for no limit.
 
         Raises:
-            UnreadableVideo, UnreadablePhoto: ValueErrors, if the file is damaged; maybe not before its last frame.
+            ValueError: if the file is damaged, perhaps only at its last frame.
         """
         if self.duration_s is not None:
             yield from read_frames(self.path, self.frames_per_second, max_side)
@@ -59,10 +59,10 @@ class Clip:
 
 
 class LocatingClassifier(Protocol):
-    """Tells classes apart, and where in a picture they are seen."""
+    """A classifier that locates its classes in a picture."""
 
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (batch, 3, height, width) in [0, 1] → logits (batch, classes) and activation maps of each class."""
+        """Images (batch, 3, height, width) in [0, 1] → logits and maps (batch, classes, rows, columns)."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class PerceptionSettings:
     """How a clip is perceived.
 
     Args:
-        samples_per_second: frames that are classified; at most `Clip.frames_per_second`.
-        activity, stabilisation: see `ActivityMeter`, which takes all frames.
+        samples_per_second: frames that are classified, at most `Clip.frames_per_second`.
+        activity, stabilisation: settings of the `ActivityMeter`, which takes all frames.
     """
 
     samples_per_second: float = 4.0
@@ -81,13 +81,13 @@ class PerceptionSettings:
 
 @dataclass(frozen=True)
 class Perception:
-    """All that was seen in a clip.
+    """Classes and activity of a clip.
 
     Attributes:
         times_s: (sampled frames,) seconds, evenly spaced.
         probabilities: (sampled frames, classes).
         activity: sudden changes in all frames; None for a photo.
-        film: a few frames with their times, for a report.
+        film: a few frames with their times in seconds, for a report.
     """
 
     times_s: np.ndarray
@@ -100,17 +100,17 @@ class Perception:
 def perceive(
     clip: Clip, classifier: LocatingClassifier, image_size: int, device: torch.device, settings: PerceptionSettings
 ) -> Perception:
-    """Classifies sampled frames of a clip, and measures the activity of all frames where the likeliest class is seen.
+    """Classifies sampled frames, and measures activity in the region of the likeliest class, in bounded memory.
 
     Args:
-        clip: is decoded once, in bounded memory.
-        classifier: fitted, on `device`.
-        image_size: side of the classifier's images.
-        device: where images are classified.
-        settings: rate of the samples, and numbers of the activity.
+        clip: the video or photo.
+        classifier: fitted classifier on `device`.
+        image_size: height and width of its images.
+        device: device of the classification.
+        settings: rate of the samples and settings of the activity.
 
     Raises:
-        ValueError: if the clip has no frame, or cannot be read.
+        ValueError: if the clip has no frame or cannot be read.
     """
     to_image = evaluation_transform(image_size)
     stride = max(1, round(clip.frames_per_second / settings.samples_per_second))
@@ -139,16 +139,11 @@ def perceive(
 
 
 def region_of_frame(activation_map: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray | None:
-    """The region of a frame in which the class is seen.
-
-    Args:
-        activation_map: (rows, columns), share of each place of the classifier's picture, the middle of the frame, in
-            the logit of the class.
-        frame_size: (height, width) of the whole frame.
+    """Spreads an activation map (rows, columns) of the middle of a frame over the frame of (height, width).
 
     Returns:
-        (rows, columns) in [0, 1] over the whole frame, 0 in the margins that the classifier does not see; None if no
-        place speaks for the class.
+        (rows, columns) in [0, 1], 0 in the margins that the classifier does not see; None if the map has no positive
+        value.
     """
     region = np.maximum(activation_map, 0)
     if not region.max() > 0:

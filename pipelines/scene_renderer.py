@@ -1,34 +1,37 @@
-"""The sound of one scene after the other."""
+"""The sound of one scene after another."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from media.sound.ambience import Ambience
 from media.sound.events import Event, EventSettings
 from media.soundtrack.arranging import ArrangingSettings, arrange, leave_time, plan_events
 from media.video.activity import Activity
 from media.video.scenes import Scene
-from pipelines.generator import Generator
+from pipelines.generator import Generator, Seed
+from pipelines.video_output import VariantSound
 from runtime.tell import tell
 
-AMBIENCE, EVENTS = 1, 2  # sources of chance beside the scenes' own
+AMBIENCE, EVENTS = 1, 2  # parts of seeds, besides the numbers of the scenes
 
 
 class SceneSound:
-    """Lays out the sound of scenes, which come in order of time, for several variants at once.
+    """Makes the sound of scenes in order of time, for several variants at once.
 
     Args:
-        generator: makes the sound.
+        generator: source of the sound.
         seeds: seed of each variant.
-        activity: events are placed at its onsets; None lets all sound run on.
-        fade_s: length of the fade at both ends of a scene, so that nothing is heard over a cut.
-        ambience_db: see `VideoToAudio`.
-        event_settings: how events are cut out of generated sound.
-        arranging: how they are placed.
+        activity: events are placed at its onsets; None makes all sound continuous.
+        fade_s: seconds of the fade at both ends of a scene, so that no sound crosses a cut.
+        ambience_db: level of noise in place of silence; None for silence.
+        event_settings, arranging: how events are cut out of sound and placed.
 
     Attributes:
-        placed_s: for each variant, start and end in seconds of every event that was placed.
+        placed_s: start and end in seconds of each placed event, for each variant.
     """
 
     def __init__(
@@ -50,49 +53,55 @@ class SceneSound:
             Ambience(ambience_db, np.random.default_rng([seed, AMBIENCE])) for seed in seeds if ambience_db is not None
         ]
 
+    def write(self, scenes: list[Scene], duration_s: float, folder: Path) -> list[VariantSound]:
+        """Writes the sound of all scenes, up to `duration_s`, to a file of each variant in `folder`."""
+        paths = [folder / f"{seed}.wav" for seed in self.seeds]
+        with ExitStack() as files:
+            opened = (soundfile.SoundFile(path, "w", self.rate, channels=1, subtype="FLOAT") for path in paths)
+            stems = [files.enter_context(stem) for stem in opened]
+            for number, scene in enumerate(scenes):
+                start, end = round(scene.start_s * self.rate), round(min(scene.end_s, duration_s) * self.rate)
+                for variant, samples in self.pieces(number, scene, start, end - start):
+                    stems[variant].write(samples)
+        return [VariantSound(*variant) for variant in zip(self.seeds, paths, self.placed_s, strict=True)]
+
     def pieces(self, number: int, scene: Scene, start: int, num_samples: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Number of a variant and its next samples, until each variant has all of the scene's.
+        """Numbers of variants with their next samples, until each variant has the whole scene.
 
         Args:
-            number: of the scene.
-            scene: tells the class.
-            start: first sample of the scene, from the beginning of the clip.
-            num_samples: of the scene.
+            number: number of the scene.
+            scene: the scene with its class.
+            start: first sample of the scene in the clip.
+            num_samples: samples of the scene.
         """
         variants = range(len(self.seeds))
         if num_samples <= 0:
             return
         if scene.label is None:
             for variant in variants:
-                yield from ((variant, piece) for piece in self._faded(self._quiet(variant, num_samples), num_samples))
+                yield from ((variant, piece) for piece in self._fade(self._quiet(variant, num_samples), num_samples))
             return
         onsets_s, strengths = self._onsets(start, num_samples)
         events = self._events_of(scene.label) if len(onsets_s) else [[] for _ in variants]
         if self.activity is not None and not all(events):
             why = "its sound has no single events" if len(onsets_s) else "nothing sudden happens"
-            tell(f"{scene.start_s:.2f} to {scene.end_s:.2f} s: {why}, so the sound runs on")
+            tell(f"{scene.start_s:.2f} to {scene.end_s:.2f} s: {why}, so the sound is continuous")
         for variant in variants:
             if events[variant]:
                 seed = np.random.SeedSequence([self.seeds[variant], EVENTS, number]).generate_state(1)[0]
-                plan = plan_events(
-                    events[variant], onsets_s, strengths, num_samples, self.rate, int(seed), self.arranging
-                )
-                self.placed_s[variant] += [
-                    ((start + placed.start_sample) / self.rate, (start + placed.end_sample) / self.rate)
-                    for placed in plan
-                ]
-                yield from (
-                    (variant, block) for block in arrange(events[variant], plan, num_samples, self.rate, self.arranging)
-                )
-        if running_on := [variant for variant in variants if not events[variant]]:
-            sound = self.generator.sound(
-                scene.label, [(self.seeds[variant], number) for variant in running_on], num_samples
-            )
-            for piece in self._faded(sound, num_samples):
-                yield from zip(running_on, piece, strict=True)
+                length = num_samples, self.rate
+                plan = plan_events(events[variant], onsets_s, strengths, *length, int(seed), self.arranging)
+                spans = [(start + placed.start_sample, start + placed.end_sample) for placed in plan]
+                self.placed_s[variant] += [(first / self.rate, last / self.rate) for first, last in spans]
+                blocks = arrange(events[variant], plan, *length, self.arranging)
+                yield from ((variant, block) for block in blocks)
+        if continuous := [variant for variant in variants if not events[variant]]:
+            seeds: list[Seed] = [(self.seeds[variant], number) for variant in continuous]
+            for piece in self._fade(self.generator.sound(scene.label, seeds, num_samples), num_samples):
+                yield from zip(continuous, piece, strict=True)
 
     def _onsets(self, start: int, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
-        """Seconds from the start of the scene, and strengths, of the onsets in it that leave time for an event."""
+        """Seconds from the start of the scene and strengths of its onsets that leave time for an event."""
         if self.activity is None:
             return np.zeros(0), np.zeros(0)
         onsets_s = self.activity.onsets_s - start / self.rate
@@ -109,8 +118,8 @@ class SceneSound:
             length = min(self.rate, num_samples - start)
             yield self._ambiences[variant].noise(length) if self._ambiences else np.zeros(length, np.float32)
 
-    def _faded(self, pieces: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
-        """Pieces (..., samples) of a scene, faded in at its start and out at its end."""
+    def _fade(self, pieces: Iterable[np.ndarray], num_samples: int) -> Iterator[np.ndarray]:
+        """Fades pieces (..., samples) of a scene in at its start and out at its end."""
         num_faded = min(round(self.fade_s * self.rate), num_samples // 2)
         start = 0
         for piece in pieces:

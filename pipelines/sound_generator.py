@@ -1,4 +1,4 @@
-"""Sounds of a class, drawn from the networks that make them."""
+"""Sounds of a class from the codec and the two priors."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -15,21 +15,20 @@ from networks.codec.codec import Codec
 from networks.prior.best_of_n import stream_best_columns
 from pipelines.generator import FromReal, Generator, Seed
 
-DRAWS = {"top": 0, "bottom": 1, "grain": 2, "noise": 3}  # what a seed is used for, each as if with one of its own
-MAX_ROWS = 64  # that are drawn at once, candidates included
+DRAWS = {"top": 0, "bottom": 1, "grain": 2, "noise": 3}  # independent uses of a seed
+MAX_ROWS = 64  # sequences drawn at once, candidates included
 
 
 class SoundGenerator(Generator):
-    """Draws codes, decodes and inverts them, for several seeds in one batch; each seed sounds as it does alone.
+    """Draws codes and turns them into sound.
 
     Args:
-        codec: turns codes into sound, on the device that is to be used.
-        top, bottom: fitted priors over the codec's codes, on the same device.
+        codec: decoder of the codes.
+        top, bottom: fitted priors over its codes, on its device.
         sampling: how both priors are sampled.
         num_iterations: iterations of Griffin-Lim.
-        num_candidates: beginnings of top codes that are drawn for each sound, of which the one that is most plainly of
-            its class is kept; see `networks.prior.best_of_n`.
-        grain: share of the unevenness missing from a decoded spectrogram that is put back; see `Codec.with_grain`.
+        num_candidates: openings drawn for each sound, see `networks.prior.best_of_n`.
+        grain: share of the missing unevenness, see `Codec.with_grain`.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class SoundGenerator(Generator):
             bottom_columns = iter(progress.track(bottom_columns, num_bottom_columns, description="sampling codes"))
             pieces = self.codec.decode_columns(for_decoder, bottom_columns)
             num_left = num_samples
-            pieces = self.codec.with_grain(pieces, [row_seed(seed, "grain") for seed in seeds], self.grain)
+            pieces = self.codec.with_grain(pieces, row_seeds(seeds, "grain"), self.grain)
             for piece in self.codec.spectrogram.invert_pieces(pieces, self.num_iterations):
                 waveforms = piece[:, :num_left].cpu().float().numpy()
                 num_left -= waveforms.shape[1]
@@ -76,7 +75,7 @@ class SoundGenerator(Generator):
         }
 
     def from_real(self) -> Mapping[str, FromReal]:
-        """Real sounds with one step more each time that is not real."""
+        """Each row replaces one more step by a model."""
         decoding = ("seed", "grain", "num_iterations")
         return {
             "inverted": FromReal(self._invert, (), ("num_iterations",)),
@@ -85,7 +84,7 @@ class SoundGenerator(Generator):
         }
 
     def codes(self, waveform: Tensor) -> dict[str, Tensor]:
-        """Flattened codes of both levels."""
+        """Flattened codes (batch, codes) of both levels."""
         return dict(zip(("top_codes", "bottom_codes"), self.codec.encode(waveform), strict=True))
 
     def _invert(self, waveform: Tensor, label: int, seeds: list[Seed]) -> Tensor:
@@ -99,31 +98,25 @@ class SoundGenerator(Generator):
         bottom = self.priors["bottom"]
         top_codes, _ = self.codec.encode(waveform)
         labels = torch.full((len(seeds),), label, device=top_codes.device)
-        rows = [row_seed(seed, "bottom") for seed in seeds]
+        rows = row_seeds(seeds, "bottom")
         bottom_codes = sample_codes(bottom, labels, bottom.num_columns, rows, self.sampling, top_codes)
         return self._waveform(self.codec.decode(top_codes, bottom_codes), seeds)
 
     def _waveform(self, decoded: Tensor, seeds: list[Seed]) -> Tensor:
-        rows = [row_seed(seed, "grain") for seed in seeds]
-        return self.codec.invert(decoded, rows, self.grain, self.num_iterations)
+        return self.codec.invert(decoded, row_seeds(seeds, "grain"), self.grain, self.num_iterations)
 
     def _columns(
-        self,
-        level: str,
-        labels: Tensor,
-        seeds: list[Seed],
-        top_columns: Iterator[Tensor] | None = None,
+        self, level: str, labels: Tensor, seeds: list[Seed], top_columns: Iterator[Tensor] | None = None
     ) -> Iterator[Tensor]:
-        if level == "top":
-            candidates = [
-                [row_seed(seed, level, candidate) for candidate in range(self.num_candidates)] for seed in seeds
-            ]
-            return stream_best_columns(self.priors[level], labels, candidates, self.sampling)
-        rows = [row_seed(seed, level) for seed in seeds]
-        return stream_columns(self.priors[level], labels, rows, self.sampling, top_columns)
+        prior, sampling = self.priors[level], self.sampling
+        if level == "bottom":
+            return stream_columns(prior, labels, row_seeds(seeds, level), sampling, top_columns)
+        candidates = zip(*(row_seeds(seeds, level, number) for number in range(self.num_candidates)), strict=True)
+        return stream_best_columns(prior, labels, [list(seeds_of_row) for seeds_of_row in candidates], sampling)
 
 
-def row_seed(seed: Seed, draw: str, candidate: int = 0) -> int:
-    """The seed of one draw of a row, independent of those of its other draws."""
-    sequence = np.random.SeedSequence([*seed, DRAWS[draw]], spawn_key=(candidate,) if candidate else ())
-    return int(sequence.generate_state(1)[0])
+def row_seeds(seeds: list[Seed], draw: str, candidate: int = 0) -> list[int]:
+    """Seeds of one draw of each row, independent of its other draws."""
+    spawn_key = (candidate,) if candidate else ()
+    sequences = [np.random.SeedSequence([*seed, DRAWS[draw]], spawn_key=spawn_key) for seed in seeds]
+    return [int(sequence.generate_state(1)[0]) for sequence in sequences]

@@ -1,4 +1,4 @@
-"""The result of the composite for a video or a photo, and how it is stored."""
+"""The result for a video or a photo, and its files."""
 
 import shutil
 import tempfile
@@ -31,9 +31,9 @@ class VariantSound:
     """One generated sound.
 
     Attributes:
-        seed: that it was drawn from.
-        stem: a mono WAV file as long as the picture, not yet mixed.
-        events_s: start and end in seconds of the events that were placed.
+        seed: seed that it was drawn from.
+        stem: mono WAV file as long as the picture, before mixing.
+        events_s: start and end in seconds of each placed event.
     """
 
     seed: int
@@ -42,7 +42,7 @@ class VariantSound:
 
 
 class TemporaryFolder:
-    """A folder that vanishes with the last reference to this object, whether anything was stored from it or not."""
+    """A folder that is removed with the last reference to this object."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="video2audio-"))
@@ -51,14 +51,15 @@ class TemporaryFolder:
 
 @dataclass  # not frozen: Lightning moves predictions to the CPU field by field
 class VideoPrediction:
-    """A video, or a photo, and the sounds that were made for it.
+    """A video or a photo, and the sounds for it.
 
     Attributes:
-        path: of the input, which is never touched.
-        name: of the outputs, without suffix.
-        scenes: start and end in seconds, and the class's name or `silence`.
-        seconds: spent on each stage so far.
-        folder: holds the stems.
+        path: path of the input, which is never changed.
+        name: name of the outputs, without suffix.
+        scenes: start and end in seconds, and the name of the class or `silence`.
+        checkpoints: path and fingerprint of each model.
+        seconds: seconds of each stage so far.
+        folder: folder of the stems.
     """
 
     path: Path
@@ -77,9 +78,9 @@ class VideoPrediction:
     folder: TemporaryFolder
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes for each variant the video with its new sound (of a photo a WAV file), its stem if one is wished
-        and a picture of it, and one report for all. The video's packets are copied; if that cannot be, its picture is
-        encoded again, and the remark tells why.
+        """Writes a report, and for each variant the video with its sound, a picture and, if the mixing asks, a stem.
+
+        The output for a photo is a WAV file. A picture whose packets cannot be copied is encoded again, with a remark.
 
         Raises:
             OSError, ValueError: if an output cannot be written.
@@ -91,7 +92,8 @@ class VideoPrediction:
             encode_picture(self.path, picture)
         shown: list[ReportVariant] = []
         loudness: dict[str, str] = {}
-        for output, variant in zip(self._outputs(folder, suffix), self.variants, strict=True):
+        for number, variant in enumerate(self.variants, start=1):
+            output = folder / f"{self.name}{f'_v{number}' if number > 1 else ''}{suffix}"
             with timed(self.seconds, "mix and write"):
                 levels = self._write_sound(variant, picture, output)
             if self.mixing.stem != "none":
@@ -103,17 +105,10 @@ class VideoPrediction:
                 every = max(1, len(frames) // NUM_FRAMES_SHOWN)
                 film = draw_film(frames[::every], spectrogram, self.scenes, self.geometry.sample_rate_hz)
                 write_png(output.with_name(f"{output.stem}_spectrogram.png"), film)
-            loudness |= {f"seed {variant.seed}: {name}": value for name, value in described(levels).items()}
-            shown.append(
-                ReportVariant(
-                    seed=variant.seed,
-                    output=Path(output.name),
-                    sound=output,
-                    spectrogram=spectrogram,
-                    highest_hz=self.geometry.sample_rate_hz / 2,
-                    events=variant.events_s,
-                )
-            )
+            loudness |= {f"seed {variant.seed}: {name}": value for name, value in _describe(levels).items()}
+            highest_hz = self.geometry.sample_rate_hz / 2
+            made = ReportVariant(variant.seed, Path(output.name), output, spectrogram, highest_hz, variant.events_s)
+            shown.append(made)
         info = None if self.is_photo else probe_video(self.path)
         write_report(self._report(shown, loudness, info), folder / f"{self.name}.html")
         return {
@@ -121,12 +116,6 @@ class VideoPrediction:
             "remark": "; ".join(self._remarks(info, reason)),
             "scenes": ", ".join(f"{start:.1f}-{end:.1f} s {label}" for start, end, label in self.scenes),
         }
-
-    def _outputs(self, folder: Path, suffix: str) -> list[Path]:
-        return [
-            folder / f"{self.name}{f'_v{number}' if number > 1 else ''}{suffix}"
-            for number in range(1, len(self.variants) + 1)
-        ]
 
     def _remarks(self, info: VideoInfo | None, reason: str) -> list[str]:
         remarks = [f"encoded again, as it {reason}"] if reason else []
@@ -137,14 +126,12 @@ class VideoPrediction:
         return remarks
 
     def _write_sound(self, variant: VariantSound, picture: Path, output: Path) -> Levels:
-        rate = self.mixing.sample_rate_hz
+        rate, comment = self.mixing.sample_rate_hz, f"seed={variant.seed}"
+        mix = Mix(variant.stem, self.mixing, self.duration_s, *(() if self.is_photo else (self.path, output)))
         if self.is_photo:
-            mix = Mix(variant.stem, self.mixing, self.duration_s)
-            write_sound(output, mix.blocks(), rate, comment=f"seed={variant.seed}")
+            write_sound(output, mix.blocks(), rate, comment=comment)
         else:
-            mix = Mix(variant.stem, self.mixing, self.duration_s, self.path, output)
-            tags = {"comment": f"seed={variant.seed}"}
-            mux_sound(picture, mix.blocks(), rate, output, tags, self.mixing.bit_rate)
+            mux_sound(picture, mix.blocks(), rate, output, {"comment": comment}, self.mixing.bit_rate)
         return mix.levels
 
     def _report(self, variants: list[ReportVariant], loudness: dict[str, str], info: VideoInfo | None) -> Report:
@@ -180,25 +167,24 @@ class VideoPrediction:
 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Adds the time that is spent inside to a stage's."""
-    began_at = time.perf_counter()
+    """Adds the seconds inside the context to those of a stage."""
+    started_at = time.perf_counter()
     yield
-    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - began_at
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started_at
 
 
-def described(levels: Levels) -> dict[str, str]:
-    """The loudness of the sounds that were found and made, in words."""
+def _describe(levels: Levels) -> dict[str, str]:
     sounds = {"generated": levels.stem, "own sound": levels.original, "result": levels.mixed}
-    told = {
+    words = {
         name: f"{level.integrated_lufs:.1f} LUFS, true peak {level.true_peak_dbtp:.1f} dBTP"
         for name, level in sounds.items()
         if level is not None
     }
-    return told | ({"remark": levels.remark} if levels.remark else {})
+    return words | ({"remark": levels.remark} if levels.remark else {})
 
 
 def in_words(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as one level of names and words, but for the checkpoints."""
+    """Nested settings as one level of names and words, without the checkpoints."""
     words: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, dict):

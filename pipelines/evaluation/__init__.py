@@ -1,1 +1,1 @@
-"""Real and generated sounds side by side: jobs, rows, kept sounds, figures, tables."""
+"""Comparison of generated with real sounds: jobs, rows, stored sounds, figures and tables."""

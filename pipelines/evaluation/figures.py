@@ -1,4 +1,4 @@
-"""How good a generator and its models are, measured against real sounds that none of them was fitted on."""
+"""The figures of a generator and its models, measured on held-out real sounds."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -34,7 +34,7 @@ NO_PHOTOS = "The classifier was not measured, as the root has no photos."
 
 
 class Tagger(Protocol):
-    """Tells which of many kinds of sound a sound is, with no part in the training."""
+    """An independent classifier of sounds with many classes."""
 
     name: str
     class_names: list[str]
@@ -42,32 +42,29 @@ class Tagger(Protocol):
 
     def tag(self, waveforms: Tensor) -> Tensor:
         """Scores (batch, tags) in [0, 1] of waveforms (batch, samples) in [-1, 1]."""
-        ...
 
 
 class Evaluation:
-    """Collects the results of an evaluation's jobs, and computes its figures.
+    """Collects the results of the jobs of an evaluation, and computes its figures.
 
-    Every row is compared with the same real test sounds of its class, those of the first half. Beside the generated
-    sounds stand rows that show the loss on the way, each with one more step that is not real, and rows that tell the
-    worth of a figure: noise, copies, and the training sounds as they are. Each class has figures of its own; there are
-    none over all, for a distance between mixtures of classes tells of their shares first.
+    All rows of a class are compared with the same real test sounds, those of the first half. Figures are computed for
+    each class alone, as a distance between mixtures of classes would mainly show their shares.
 
     Args:
-        generator: makes the sounds, on the device that is to be used.
+        generator: source of the sounds.
         seed: seed of all generated sounds.
         classes: names of the classes.
-        models: the generator's models and others, by name.
-        embedding: in which sets of sounds are compared.
-        tagger: hears whether the classes are heard; None leaves that out.
-        words: for each class the tagger's classes that are like it; None for those that `ClassAgreement` knows.
+        models: models of the generator and others, by name.
+        embedding: embedding in which sets of sounds are compared.
+        tagger: classifier that measures whether the classes are heard; None to skip that.
+        words: the tagger's names for each class; None for those that `ClassAgreement` knows.
 
     Attributes:
-        store: keeps the sounds; None makes all of them again.
-        results: all figures as plain data, once they are computed.
+        store: files of the sounds; None to make all sounds again.
+        results: all figures as plain data, after `compute`.
 
     Raises:
-        ValueError: if the tagger does not know a word.
+        ValueError: if the tagger lacks one of the words.
     """
 
     def __init__(
@@ -90,13 +87,10 @@ class Evaluation:
         self._distances: dict[tuple[str, int], SpectralDistance] = defaultdict(SpectralDistance)
         self._kinds: set[str] = set()
         if tagger is not None:
-            ClassAgreement(tagger.class_names, classes, words)  # raises now, not after all sounds are made
+            ClassAgreement(tagger.class_names, classes, words)  # so that it raises before sounds are made
 
     def add(self, job: SoundJob | FigureJob) -> None:
-        """Works on one job: makes its sounds, or reads those made before, and listens to them.
-
-        A row that the generator does not offer is left out.
-        """
+        """Makes or reads the sounds of a job and embeds them, unless the generator lacks the row."""
         if isinstance(job, FigureJob):
             self._measure_models(job.kind, job.batch)
             return
@@ -107,11 +101,10 @@ class Evaluation:
         waveforms = self._waveforms(job)
         self._heard[job.row, job.label].append((*self._listen(waveforms), job.groups))
         if job.row in PAIRED_ROWS:
-            distance = self._distances[job.row, job.label]
-            distance.update(torch.from_numpy(waveforms), job.real, job.groups)
+            self._distances[job.row, job.label].update(torch.from_numpy(waveforms), job.real, job.groups)
 
     def compute(self) -> dict[str, Any]:
-        """All figures as plain data; they stay in `results`, too."""
+        """Computes `results`, and returns them."""
         tell("Computing the figures and their intervals.")
         remarks = [] if self.tagger is not None else [NO_TAGGER]
         remarks += [] if "photos" in self._kinds else [NO_PHOTOS]
@@ -144,7 +137,7 @@ class Evaluation:
         return self.store.sounds(place, job.numbers, made, lambda: self.sounds.make(job))
 
     def _listen(self, waveforms: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Embeddings and the tagger's scores of sounds; no scores without a tagger."""
+        """Embeddings (batch, dimensions) and scores (batch, tags) of sounds, with no tags if there is no tagger."""
         embedding, tagger = self.embedding, self.tagger
         rate = self.generator.geometry.sample_rate_hz
         heard = torch.from_numpy(resample(waveforms, rate, embedding.sample_rate_hz))
@@ -163,48 +156,46 @@ class Evaluation:
                 model.system.update_metrics(model.system.held_out["test"], batch)
 
     def _figures(self, row: str, label: int, remarks: list[str]) -> dict[str, Any]:
-        """The figures of a row and a class as plain data, with a remark on each that cannot be computed."""
+        """The figures of a row and a class as plain data; a figure that cannot be computed becomes a remark."""
 
-        def add_all(metric: Any, parts: dict[str, Any]) -> Any:
+        def compare(metric: Any, parts: dict[str, Any]) -> Any:
             for name, part in parts.items():
                 for embeddings, _, groups in self._heard[name, label]:
                     metric.update(embeddings, groups, part)
-            return metric
+            return metric.compute()
 
         def agreement(metric: ClassAgreement) -> dict[str, Estimate]:
             for _, scores, groups in self._heard[row, label]:
                 metric.update(scores, torch.full((len(scores),), label), groups)
-            return {name: estimate for name, estimate in metric.compute().items() if "/" not in name}
+            return metric.compute()
 
         sides = {"reference": True, row: False}
         parts = {"known": "train", "reference": "test", row: "generated"}
-        sources: dict[str, Callable[[], Any]] = {
-            "fad": lambda: {"fad": add_all(FrechetAudioDistance(), sides).compute()},
-            "kad": lambda: {"kad": add_all(KernelAudioDistance(), sides).compute()},
+        sources: dict[str, Callable[[], dict[str, Estimate]]] = {
+            "fad": lambda: {"fad": compare(FrechetAudioDistance(), sides)},
+            "kad": lambda: {"kad": compare(KernelAudioDistance(), sides)},
         }
         if row != "training":
-            nearest = NearestNeighbourDistance()
-            sources["distances to the nearest sounds"] = lambda: _renamed(add_all(nearest, parts).compute())
+            sources["distances to the nearest sounds"] = lambda: compare(NearestNeighbourDistance(), parts)
         if self.tagger is not None:
             agrees = ClassAgreement(self.tagger.class_names, self.classes, self.words)
             sources["class agreement"] = lambda: agreement(agrees)
         if row in PAIRED_ROWS:
             sources["spectral distances"] = self._distances[row, label].compute
         figures: dict[str, Any] = {"num_sounds": sum(len(groups) for *_, groups in self._heard[row, label])}
-        for what, compute in sources.items():
+        for kind, compute in sources.items():
             try:
-                figures |= {name: plain(estimate) for name, estimate in compute().items()}
+                found = {name: estimate for name, estimate in compute().items() if "/" not in name}
+                figures |= {_name_in_any_row(name): plain(estimate) for name, estimate in found.items()}
             except ValueError as error:
-                remarks.append(f"{row}, {self.classes[label]}: no {what}. {error}")
+                remarks.append(f"{row}, {self.classes[label]}: no {kind}. {error}")
         return figures
 
 
-def _renamed(figures: dict[str, Estimate]) -> dict[str, Estimate]:
-    """Gives names that are true for every row: some are not generated, and all are compared with the first half."""
-    renamed = {name.replace("ratio", "to_train_ratio", name.startswith("ratio")): figures[name] for name in figures}
-    return {
-        name.replace("generated_", "own_").replace("test_", "reference_"): figure for name, figure in renamed.items()
-    }
+def _name_in_any_row(name: str) -> str:
+    """A name for real and generated sounds alike, which are all compared with the first half of the test sounds."""
+    name = f"to_train_{name}" if name.startswith("ratio") else name
+    return name.replace("generated_", "own_").replace("test_", "reference_")
 
 
 def plain(estimate: Estimate) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The work of an evaluation in small pieces: a data module makes the jobs, `Evaluation` works on them."""
+"""The jobs of an evaluation, made by a data module for `Evaluation`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ class SoundJob:
     """Some sounds of one class for one row of the table.
 
     Attributes:
-        row: `known`, `reference` and `training` are only listened to; all but the first two are rows of the table.
+        row: row of the table; `known` and `reference` are real sounds for comparison.
         label: number of the class.
-        numbers: numbers of the sounds, in their row and class.
-        groups: the recording that each is cut from; a generated sound has a name of its own.
-        source: changes if the real sounds behind this row and class change.
-        waveform: float32 (batch, window_samples), the real sounds; None if everything is generated.
+        numbers: numbers of the sounds in their row and class.
+        groups: name of the recording of each sound; unique for a generated sound.
+        source: digest of the real sounds behind this row and class.
+        waveform: real sounds, float32 (batch, window_samples); None if everything is generated.
     """
 
     row: str
@@ -28,18 +28,18 @@ class SoundJob:
 
     @property
     def real(self) -> Tensor:
-        """The real sounds on the CPU, of a row that has them."""
+        """The waveforms of a row of real sounds, on the CPU."""
         assert self.waveform is not None
         return self.waveform.cpu()
 
 
 @dataclass  # not frozen: Lightning moves batches to the device field by field
 class FigureJob:
-    """A batch of held-out data on which models are measured alone.
+    """A batch of held-out data for the figures of the models.
 
     Attributes:
         kind: `sounds` or `photos`.
-        batch: as the data modules of the models give it.
+        batch: batch of a data module of the models.
     """
 
     kind: str

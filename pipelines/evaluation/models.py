@@ -1,4 +1,4 @@
-"""The figures of each fitted model alone, beside those of the sounds that they make together."""
+"""The figures of each fitted model alone."""
 
 import math
 from collections.abc import Mapping
@@ -17,25 +17,25 @@ class FittedSystem(Protocol):
     title: str
     network: nn.Module
     facts: dict[str, Any]
-    held_out: Mapping[str, Mapping[str, Metric]]  # both are an nn.ModuleDict, which does not know of what
+    held_out: Mapping[str, Mapping[str, Metric]]
 
     def update_metrics(self, metrics: Mapping[str, Metric], batch: dict[str, Any]) -> None:
-        """Add one batch of held-out data to the metrics."""
+        """Adds a batch of held-out data."""
 
     def compute_figures(self, metrics: Mapping[str, Metric]) -> dict[str, Tensor]:
-        """The figures by name."""
+        """Computes the figures by name."""
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A model whose own figures stand beside the rows.
+    """A model of an evaluation.
 
     Attributes:
-        system: measures the model.
-        path: its checkpoint.
-        fingerprint: short name of its weights.
-        kind: held-out data that it is measured on, `sounds` or `photos`.
-        codes_per_second: codes that it draws for a second of sound; None if it draws none.
+        system: the model and its metrics.
+        path: path of its checkpoint.
+        fingerprint: fingerprint of its weights.
+        kind: kind of held-out data for its figures, `sounds` or `photos`.
+        codes_per_second: codes that it draws for a second of sound; None for other models.
     """
 
     system: FittedSystem
@@ -46,19 +46,13 @@ class FittedModel:
 
 
 def figures_of_model(model: FittedModel, is_measured: bool) -> dict[str, float | None]:
-    """Size, length of the fit and figures on test data of a model.
-
-    Args:
-        model: its metrics have seen the test data.
-        is_measured: whether there were test data for it.
-    """
-    system, figures = model.system, dict[str, float | None]()
-    figures["num_weights"] = sum(weights.numel() for weights in system.network.parameters())
+    """Number of weights, number of steps and, if it is measured, figures on the test data of a model."""
+    system, metrics = model.system, model.system.held_out["test"]
+    figures: dict[str, float | None] = {"num_weights": sum(p.numel() for p in system.network.parameters())}
     if (num_steps := read_checkpoint(model.path).get("global_step")) is not None:
         figures["num_steps"] = num_steps
     if not is_measured:
         return figures
-    metrics = system.held_out["test"]
     measured = {name: float(value) for name, value in system.compute_figures(metrics).items()}
     for metric in metrics.values():
         metric.reset()
@@ -68,5 +62,5 @@ def figures_of_model(model: FittedModel, is_measured: bool) -> dict[str, float |
 
 
 def finite(value: Any) -> Any:
-    """None in place of a number that is not finite, as JSON has no other."""
+    """None in place of a number that is not finite, as JSON has no such numbers."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The rows of an evaluation, and how the sounds of each are made."""
+"""The rows of an evaluation and their sounds."""
 
 import functools
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor
 from pipelines.evaluation.jobs import SoundJob
 from pipelines.evaluation.program_digest import digest_of_program
 from pipelines.generator import FromReal, Generator, Seed
-from pipelines.sound_generator import row_seed
+from pipelines.sound_generator import row_seeds
 
 ROWS = {
     "real": "real held-out sounds of the second half, as they are",
@@ -23,19 +23,19 @@ ROWS = {
 }
 MEASURED_ROWS = ROWS | {"training": "real training sounds: what a perfect copy of them would reach"}
 PAIRED_ROWS = ("inverted", "reconstructed")
-COPIED_BY = "reconstructed"  # the way in which training sounds are copied
+COPIED_BY = "reconstructed"  # how training sounds are copied
 
 
 class RowSounds:
-    """Makes the sounds of the rows that a generator offers.
+    """Makes the sounds of the rows, each as a function of the seed, the class and the number of the sound.
 
     Args:
-        generator: makes the sounds.
-        seed: each generated sound is a function of it, the class, and the sound's number.
-        fingerprints: short name of the weights of each of the generator's models.
+        generator: source of the sounds.
+        seed: seed of all sounds.
+        fingerprints: fingerprints of the weights of the models of the generator, by name.
 
     Attributes:
-        rows: names of the rows, in the order of `ROWS`.
+        rows: names of the rows that the generator offers, in the order of `ROWS`.
     """
 
     def __init__(self, generator: Generator, seed: int, fingerprints: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ class RowSounds:
         self.rows = [row for row in ROWS if row in ("real", "generated", *self._from_real)]
 
     def make(self, job: SoundJob) -> np.ndarray:
-        """float32 (batch, window_samples) in [-1, 1]; a sound that would clip is scaled down as a whole."""
+        """Sounds, float32 (batch, window_samples); one that exceeds [-1, 1] is scaled down as a whole."""
         seeds: list[Seed] = [(self.seed, job.label, number) for number in job.numbers]
         if job.waveform is None:
             waveforms = self.generator.windows(job.label, seeds)
@@ -58,11 +58,11 @@ class RowSounds:
         return waveforms / np.maximum(np.abs(waveforms).max(axis=1, keepdims=True), 1.0)
 
     def settings(self) -> dict[str, Any]:
-        """All that any row depends on besides the models, as plain data."""
+        """Everything except the models that the rows depend on, as plain data."""
         return {"seed": self.seed} | self.generator.settings()
 
     def made_with(self, row: str) -> dict[str, Any]:
-        """All that the sounds of a row depend on besides the real ones: settings, models, and the program."""
+        """Everything except real sounds that a row depends on: settings, models and code."""
         if row == "real":
             return {}
         settings, models = self.settings(), self.fingerprints
@@ -74,11 +74,10 @@ class RowSounds:
 
 
 def _noise(waveform: Tensor, label: int, seeds: list[Seed]) -> Tensor:
-    """With random phases nothing is left of a sound but how loud each frequency is (Theiler et al. 1992)."""
+    """Randomises the phases, and keeps the loudness of each frequency. Source: J. Theiler et al., 1992."""
     spectra = torch.fft.rfft(waveform.cpu())
-    generators = [torch.Generator().manual_seed(row_seed(seed, "noise")) for seed in seeds]
-    turns = [torch.rand(spectra.shape[1], generator=generator) for generator in generators]
-    phases = 2 * torch.pi * torch.stack(turns)
+    generators = [torch.Generator().manual_seed(seed) for seed in row_seeds(seeds, "noise")]
+    phases = 2 * torch.pi * torch.stack([torch.rand(spectra.shape[1], generator=each) for each in generators])
     return torch.fft.irfft(torch.polar(spectra.abs(), phases), n=waveform.shape[1])
 
 

@@ -1,4 +1,4 @@
-"""The files that keep the sounds of an evaluation."""
+"""The sound files of an evaluation."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,13 +16,13 @@ SETTINGS_FILE = "made_with.json"
 
 
 class SoundStore:
-    """Keeps sounds as FLAC files, so that an evaluation that was interrupted, or is given again, resumes.
+    """Stores sounds as FLAC files, so that an interrupted or repeated evaluation resumes.
 
-    A file beside them says how they were made. If that has changed, they are made again. Figures are always computed
-    from the files: it makes no difference whether a sound was made now or before.
+    A file beside them describes how they were made. If that has changed, they are made again. All sounds are read from
+    the files, so that figures do not depend on when a sound was made.
 
     Args:
-        folder: folder of all rows.
+        folder: folder of the sounds.
         sample_rate_hz: sample rate of the sounds.
     """
 
@@ -39,8 +39,8 @@ class SoundStore:
         Args:
             place: `<row>/<class>`.
             numbers: numbers of the sounds.
-            made_with: all that the sounds of this place depend on.
-            make: makes all of them; called if one is missing or damaged.
+            made_with: everything that the sounds of this place depend on.
+            make: function that makes all of them, called if one is missing or damaged.
         """
         folder = self.folder / place
         if folder not in self._checked:
@@ -65,8 +65,8 @@ class SoundStore:
         if before == now:
             return
         if old := sorted(folder.glob("*.flac")):
-            why = ", ".join(changes(before, now)) or "they were made in another way"
-            why = why if before else f"{SETTINGS_FILE} does not say how they were made"
+            missing = f"{SETTINGS_FILE} does not say how they were made"
+            why = ", ".join(changes(before, now)) or "they were made in another way" if before else missing
             tell(f"The sounds in {folder} are made again: {why}.")
         for sound in old:
             sound.unlink()

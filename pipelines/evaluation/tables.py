@@ -1,4 +1,4 @@
-"""The figures of an evaluation in words: for a terminal, a Markdown file and a page."""
+"""The figures of an evaluation as tables and words."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ from rich.table import Table
 
 from pipelines.evaluation.rows import MEASURED_ROWS
 
-Cell = tuple[str, str]  # a value and its interval
+Cell = tuple[str, str]  # value and interval
 NOTHING = "–"
 ROW, CLASS = 0, 1  # columns
 NARROW: dict[str, Any] = {"pad_edge": False, "padding": (0, 1, 0, 0)}
-GAP = 2  # between two columns of such a table
+GAP = 2  # between two columns
 FIGURES = {
     "fad": (
         "FAD ↓",
@@ -54,7 +54,7 @@ def title_of(row: str) -> str:
 
 
 def measured(results: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Of the figures above those that any row has; without a tagger, say, there are fewer."""
+    """Headings and meanings of the figures that any row has."""
     found = {name for scopes in results["rows"].values() for figures in scopes.values() for name in figures}
     return {name: words for name, words in FIGURES.items() if name in found}
 
@@ -65,11 +65,7 @@ def header(results: dict[str, Any]) -> list[str]:
 
 
 def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
-    """A block of lines for each class; a line for each row.
-
-    Args:
-        results: as `Evaluation.compute` gives them.
-    """
+    """The cells of the results of `Evaluation`: a block for each class, with a line for each row."""
     return [
         [
             [
@@ -85,7 +81,7 @@ def table(results: dict[str, Any]) -> list[list[list[Cell]]]:
 
 
 def remarks(results: dict[str, Any]) -> list[str]:
-    """Warnings about the figures: each once a class, with its figures, and with its rows unless it is about all."""
+    """Warnings, each once for a class with its figures, and with its rows unless it concerns all."""
     lines = list(results["remarks"])
     for scope in results["classes"]:
         found: dict[str, list[tuple[str, str, str]]] = {}
@@ -103,7 +99,7 @@ def remarks(results: dict[str, Any]) -> list[str]:
 
 
 def _with_ranges(texts: list[str]) -> str:
-    """Texts that differ in their numbers only, in one."""
+    """Merges texts that differ in their numbers only."""
     numbers = zip(*([int(number) for number in re.findall(r"\d+", text)] for text in texts), strict=True)
     ranges = iter([f"{min(few)} to {max(few)}" if len(set(few)) > 1 else str(few[0]) for few in numbers])
     return re.sub(r"\d+", lambda _: next(ranges), texts[0])
@@ -121,12 +117,12 @@ def model_figures(results: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]) -> str:
-    """The whole of `results.md`.
+    """The text of `results.md`.
 
     Args:
-        results: as `Evaluation.compute` gives them.
-        facts: name and value of what the results depend on.
-        pictures: paths relative to the file.
+        results: results of `Evaluation`.
+        facts: names and values of facts about the evaluation.
+        pictures: paths of pictures, relative to the file.
     """
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += ["The 95 % interval stands in brackets. The rows:", ""]
@@ -145,7 +141,7 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
 
 
 def show(results: dict[str, Any], title: str) -> None:
-    """The tables on the screen, for each class one, or several if it is too wide: no cell is broken."""
+    """Prints a table for each class, divided by columns if it is too wide for the terminal."""
     console, headings = Console(), header(results)
     console.print(escape(title))
     for block in table(results):
@@ -163,7 +159,7 @@ def show(results: dict[str, Any], title: str) -> None:
 
 
 def _groups(widths: list[int], available: int) -> list[list[int]]:
-    """Columns that stand side by side, each time after that of the row's name; that of the class is the title."""
+    """Columns of each part of a table that fits the available width; the first is always the name of the row."""
     groups: list[list[int]] = [[ROW]]
     for place in range(CLASS + 1, len(widths)):
         if len(groups[-1]) > 1 and sum(widths[other] + GAP for other in [*groups[-1], place]) >= available:
@@ -173,7 +169,7 @@ def _groups(widths: list[int], available: int) -> list[list[int]]:
 
 
 def number(value: float | None, num_digits: int = 3) -> str:
-    """With so many digits, or as a whole number if that has more."""
+    """A number with `num_digits` significant digits, or a whole number if it has more."""
     if value is None:
         return NOTHING
     if abs(value) >= 10**num_digits:
@@ -185,13 +181,9 @@ def _cell(name: str, figure: dict[str, Any] | None) -> Cell:
     if figure is None:
         return NOTHING, ""
     values = [(figure["value"], 3), (figure["low"], 2), (figure["high"], 2)]
-    value, low, high = (share(end) if name in SHARES else number(end, digits) for end, digits in values)
+    is_share = name in SHARES
+    value, low, high = (f"{end:.0%}" if is_share and end is not None else number(end, digits) for end, digits in values)
     return value, f"{low} to {high}"
-
-
-def share(value: float | None) -> str:
-    """In percent."""
-    return NOTHING if value is None else f"{value:.0%}"
 
 
 def _line(cells: list[str]) -> str:
