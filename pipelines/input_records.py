@@ -1,4 +1,4 @@
-"""Keeps one small record for each input of `predict`, so that a stopped call resumes with the inputs that are left."""
+"""A record for each input of `predict`, so that a stopped call resumes with the remaining inputs."""
 
 import hashlib
 import json
@@ -10,39 +10,31 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from media.files import atomic_path
-from pipelines.outputs import reason_of
+from pipelines.outputs import Prediction, reason_of
 from runtime.resuming import changes
 from runtime.tell import tell
 
-OWN_COLUMNS = ("input", "status", "output", "seconds", "reason", "remark")  # of the records, not of a system
-
-
-class InputPrediction(Protocol):
-    """A result of `predict_step` for an input, or for a variant of it."""
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Stores files below `folder`. The row may have `output`, the path of the main file, and a `remark`. Further
-        values are columns of the table. If there is no result, it has `status` "failed" and a `reason`."""
+OWN_COLUMNS = ("input", "status", "output", "seconds", "reason", "remark")  # the columns of every system
 
 
 class InputRecords:
-    """Keeps an input from being done twice, its outputs from replacing other files, and its failure from the others.
+    """Protects inputs from being done twice, and other files from being replaced by outputs.
 
-    `records/<stem>-<number>.json` below the output folder has the size, time and settings of an input, and its outputs
-    with their sizes. An output of another size was changed by somebody, and is not replaced unless that is asked for.
-    While a process works on the input, it holds `….lock`, which the operating system frees when the process dies.
-    Outputs are made in a folder `….partial`, and are put in place when all of the input's are there.
+    `records/<stem>-<number>.json` in the output folder has the size, time and settings of an input, and its outputs
+    with their sizes. An output of another size was changed by somebody, and is not replaced unless `overwrite` is set.
+    A process that works on an input holds `….lock`, which the operating system releases if the process dies. Outputs
+    are made in a folder `….partial`, and are put in place when all outputs of the input are complete.
 
     Args:
-        output_dir: the folder for everything, made if it is missing.
-        settings: JSON of all that decides the outputs; an input that was done with other settings is done again.
-        overwrite: whether to do all inputs again, and to replace files with the names of outputs, save the input.
-        output_suffixes: suffixes that a main output may have; `start` reports if another file has its place.
+        output_dir: folder of all outputs, made if it is missing.
+        settings: JSON of everything that the outputs depend on; an input is done again if it has changed.
+        overwrite: whether to do all inputs again, and to replace files with the names of outputs, except the input.
+        output_suffixes: suffixes that a main output may have, for `start` to find files with its name.
 
     Raises:
         OSError: if the folder cannot be made.
@@ -64,14 +56,13 @@ class InputRecords:
         self._skipped: dict[Path, dict[str, Any]] = {}
 
     def start(self, path: Path, name: str) -> str | None:
-        """Locks an input, whose outputs will be called `name`, until `end`.
+        """Locks an input, whose outputs have the name `name`, until `end`.
 
         Returns:
             The reason for skipping it, or None.
 
         Raises:
-            ValueError: if outputs cannot or must not be put in the folder, or would replace files that were not made
-                from it.
+            ValueError: if the folder cannot take outputs, or an output would replace a file not made from the input.
         """
         if self._is_done(path):
             return self._skip(path, "done before")
@@ -89,15 +80,15 @@ class InputRecords:
         _write_json(self._file(path, ".json"), before | {"worker": f"process {os.getpid()} on {platform.node()}"})
         self._check_place(path, [f"{name}{suffix}" for suffix in self.output_suffixes])
         if before.get("status") == "done" and (changed := changes(before["settings"], self.settings)):
-            replaced = f"{path.name} is done again, and its outputs are replaced: {', '.join(changed)}"
-            tell(replaced, by_each_process=True)
+            message = f"{path.name} is done again, and its outputs are replaced: {', '.join(changed)}"
+            tell(message, by_each_process=True)
         return None
 
-    def end(self, path: Path, predictions: Sequence[InputPrediction]) -> dict[str, Any]:
+    def end(self, path: Path, predictions: Sequence[Prediction]) -> dict[str, Any]:
         """Puts the outputs in place, writes the record and releases the lock.
 
         Returns:
-            The input's row of the table: input, status (done, skipped or failed), output, further columns of its first
+            The row of the table: input, status (done, skipped or failed), output, further columns of the first
             prediction, seconds, reason.
         """
         if path in self._skipped:
@@ -113,7 +104,7 @@ class InputRecords:
             first = rows[0] if rows else {}
             columns = {name: value for name, value in first.items() if name not in OWN_COLUMNS}
             record |= {"status": "done", "outputs": outputs, "columns": columns, "reason": "; ".join(remarks)}
-        except (ValueError, OSError) as error:
+        except Exception as error:  # of any kind, as a prediction saves itself
             record["reason"] = reason_of(error)
         record["seconds"] = round(time.monotonic() - started_s, 2)
         try:
@@ -124,11 +115,11 @@ class InputRecords:
         return self._row(path, record)
 
     def release(self, *paths: Path) -> None:
-        """Unlocks these inputs, or all if none is named, for other processes."""
+        """Unlocks these inputs for other processes, or all if none is given."""
         for path in paths or tuple(self._started):
             if path in self._started:
                 lock, *_ = self._started.pop(path)
-                with suppress(OSError):  # Windows removes no open file, and the lock does it there
+                with suppress(OSError):  # on Windows, where an open file cannot be removed, the lock removes it
                     os.unlink(lock.lock_file)
                 lock.release()
 
@@ -143,7 +134,7 @@ class InputRecords:
             return {}
 
     def _write(self, path: Path, record: dict[str, Any], files: list[str], partial: Path | None = None) -> None:
-        """Writes a record with the outputs' sizes, and with the earlier ones while they are put in place."""
+        """Writes a record with the sizes of outputs, and with the earlier sizes while outputs are put in place."""
         before = self._read(path)
         earlier, known = sorted(_files_of(before) - set(files)), before.get("sizes", {})
         sizes = {file: known[file] for file in earlier if file in known}
@@ -152,12 +143,6 @@ class InputRecords:
             sizes[file] = [size] if partial is None else [size, *known.get(file, [])]
         facts = {"files": files, "earlier_files": earlier, "sizes": sizes}
         _write_json(self._file(path, ".json"), record | facts)
-
-    def _find_own(self, path: Path) -> set[str]:
-        """Finds the files that were made from this input and have not been changed since."""
-        record = self._read(path)
-        sizes = record.get("sizes", {})
-        return {file for file in _files_of(record) if _size(self.output_dir / file) in (None, *sizes.get(file, []))}
 
     def _is_done(self, path: Path) -> bool:
         if self.overwrite:
@@ -182,13 +167,14 @@ class InputRecords:
             ) from error
 
     def _check_place(self, path: Path, files: list[str]) -> list[str]:
-        """Finds those of these files that exist and were not made from this input. Raises ValueError if they must not
-        be replaced."""
+        """Files of others with these names. Raises ValueError if there are any and `overwrite` is not set."""
         if not path.exists():
             return []  # reported when it is opened
         if os.path.samefile(path.parent, self.output_dir):
             raise ValueError(f"{path} is in the folder for the outputs; give another --predictions.output_dir.")
-        own = self._find_own(path)
+        record = self._read(path)
+        sizes = record.get("sizes", {})
+        own = {file for file in _files_of(record) if _size(self.output_dir / file) in (None, *sizes.get(file, []))}
         foreign = [file for file in files if file not in own and os.path.lexists(self.output_dir / file)]
         if foreign and not self.overwrite:
             raise ValueError(
@@ -198,17 +184,14 @@ class InputRecords:
         return foreign
 
     def _save(
-        self, path: Path, predictions: Sequence[InputPrediction], record: dict[str, Any]
+        self, path: Path, predictions: Sequence[Prediction], record: dict[str, Any]
     ) -> tuple[list[dict[str, Any]], list[str]]:
-        """Returns rows, whose `output` is relative to the output folder, and all files, relative to it as well."""
+        """Returns the rows and all files; the `output` of a row and the files are relative to the output folder."""
         partial = self._file(path, ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
-            try:
-                rows = [prediction.save(partial) for prediction in predictions]
-            except Exception as error:
-                raise ValueError(reason_of(error)) from error
+            rows = [prediction.save(partial) for prediction in predictions]
             if failed := [row for row in rows if row.get("status") == "failed"]:
                 raise ValueError(failed[0]["reason"])
             for row in rows:
@@ -218,7 +201,7 @@ class InputRecords:
             files = sorted(file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file())
             if replaced := self._check_place(path, files):
                 self._disown(set(replaced))
-            self._write(path, record, files, partial)  # a call that ends between two files finds that they are its own
+            self._write(path, record, files, partial)  # so that a call killed between two files finds its own
             for file in files:
                 (self.output_dir / file).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(partial / file, self.output_dir / file)
@@ -227,7 +210,7 @@ class InputRecords:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _disown(self, replaced: set[str]) -> None:
-        """Marks other inputs, whose outputs are replaced, as not done."""
+        """Marks the inputs whose outputs are replaced as failed."""
         for file in self.folder.glob("*.json"):
             record = json.loads(file.read_text())
             if _files_of(record) & replaced:

@@ -22,7 +22,11 @@ class Prediction(Protocol):
     """A result of `predict_step`. `overview.png` shows its `label` and `pictures` if it has them."""
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Stores the result below `folder` and returns its row of the summary table."""
+        """Stores files below `folder`, and returns the row of the summary table.
+
+        Of the row of an input, `output` is the main file, `remark` a note, and all other values are columns. If there
+        is no result, `status` is "failed" and `reason` says why.
+        """
 
 
 @dataclass
