@@ -44,7 +44,7 @@ class Generator(ABC):
 
     @abstractmethod
     def sound(self, label: int, seeds: list[Seed], num_samples: int) -> Iterator[np.ndarray]:
-        """Continuous sounds in constant memory, one for each seed, whatever the other seeds are.
+        """Continuous sounds in constant memory, one for each seed and independent of the other seeds.
 
         Yields:
             float32 (seeds, samples), together `num_samples`.

@@ -30,7 +30,7 @@ class Clip:
         path: the file.
         name: name of its outputs, without suffix; unique among the inputs.
         duration_s: length of the picture; None for a photo.
-        frames_per_second: rate at which frames are read, whatever the rate of the video.
+        frames_per_second: rate at which frames are read, independent of the rate of the video.
     """
 
     path: Path

@@ -14,14 +14,14 @@ from pipelines.sound_generator import row_seeds
 
 ROWS = {
     "real": "real held-out sounds of the second half, as they are",
-    "inverted": "the same, turned into a spectrogram and back, without any model",
-    "reconstructed": "the same, through the VQ-VAE's codes and back",
-    "real_top_codes": "their top codes, with bottom codes generated under them",
-    "generated": "everything generated, from the name of the class alone",
-    "noise": "noise, as loud at each frequency as those real sounds: what a model should be far better than",
-    "copied": "training sounds through the codes and back: what a model would give that knows them by heart",
+    "inverted": "the same sounds through the spectrogram and back, without any model",
+    "reconstructed": "the same sounds through the codes of the VQ-VAE and back",
+    "real_top_codes": "the top codes of the same sounds, with generated bottom codes",
+    "generated": "sounds generated from the class alone",
+    "noise": "noise with the loudness of the same sounds at each frequency; a model should be far better",
+    "copied": "training sounds through the codes and back, as a model that has memorised them would make",
 }
-MEASURED_ROWS = ROWS | {"training": "real training sounds: what a perfect copy of them would reach"}
+MEASURED_ROWS = ROWS | {"training": "real training sounds, as a perfect copy would be"}
 PAIRED_ROWS = ("inverted", "reconstructed")
 COPIED_BY = "reconstructed"  # how training sounds are copied
 

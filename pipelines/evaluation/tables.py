@@ -21,28 +21,27 @@ GAP = 2  # between two columns
 FIGURES = {
     "fad": (
         "FAD ↓",
-        "Fréchet distance of the embeddings to those of the first half. It grows as sounds grow fewer, so "
-        "compare rows that have about as many.",
+        "Fréchet distance of the embeddings to the first half of the real sounds. It grows as sounds get fewer, so "
+        "compare rows with similar numbers of sounds.",
     ),
     "kad": (
         "KAD ↓",
-        "kernel distance to the same. It has no bias from few sounds; about 0, also below it, is as good as real.",
+        "kernel distance to the same sounds, without bias for few sounds. About 0, or below, is as good as real.",
     ),
-    "forced_choice": ("own class ↑", "share of sounds in which the tagger hears their own class more than any other."),
-    "named": ("named ↑", "share of sounds in which the tagger hears their class at all."),
-    "heard": ("heard ↑", "share of sounds in which the tagger hears their class, or an animal, at all."),
+    "forced_choice": ("own class ↑", "share of sounds whose own class has the highest score of the tagger."),
+    "named": ("named ↑", "share of sounds in which the tagger detects their class."),
+    "heard": ("heard ↑", "share of sounds in which the tagger detects their class or an animal."),
     "to_train_ratio": (
         "novelty",
-        "distance to the nearest training sound, beside that of real sounds of the first half. 1 is as new as a fresh "
-        "recording, far above 1 is unlike any of them, and copies have about as much as the row of copied sounds.",
+        "distance to the nearest training sound, relative to that of the first half of the real sounds. 1 is as new as "
+        "a fresh recording, far above 1 is unlike any real sound, and copies are near the row of copied sounds.",
     ),
     "spread_ratio": (
         "variety",
-        "distance of two of its sounds from each other, beside that of real sounds. 0 is one sound again and again, 1 "
-        "is as varied.",
+        "distance between two sounds, relative to that of real sounds. 0 is one repeated sound, 1 is as varied.",
     ),
-    "log_spectral_distance_db": ("LSD ↓", "log-spectral distance in dB to the very sound it should be."),
-    "spectral_convergence": ("SC ↓", "spectral convergence: error over the level of the very sound it should be."),
+    "log_spectral_distance_db": ("LSD ↓", "log-spectral distance in dB to the original sound."),
+    "spectral_convergence": ("SC ↓", "spectral convergence: error relative to the level of the original sound."),
 }
 SHARES = {"forced_choice", "named", "heard"}
 WHOLE = {"num_weights", "num_steps", "codes_in_use", "top_codes_in_use", "bottom_codes_in_use"}
@@ -92,13 +91,13 @@ def remarks(results: dict[str, Any]) -> list[str]:
         for places in found.values():
             rows, names, texts = (list(dict.fromkeys(parts)) for parts in zip(*places, strict=True))
             figures = [FIGURES[name][0].strip(" ↑↓") for name in FIGURES if name in names]
-            what = "all figures" if len(names) == len(measured(results)) else ", ".join(figures)
-            where = "" if len(rows) == len(results["rows"]) else f" of {', '.join(rows)}"
-            lines.append(f"{scope}, {what}{where}: {_with_ranges(texts)}")
+            listed = "all figures" if len(names) == len(measured(results)) else ", ".join(figures)
+            of_rows = "" if len(rows) == len(results["rows"]) else f" of {', '.join(rows)}"
+            lines.append(f"{scope}, {listed}{of_rows}: {_merge(texts)}")
     return lines
 
 
-def _with_ranges(texts: list[str]) -> str:
+def _merge(texts: list[str]) -> str:
     """Merges texts that differ in their numbers only."""
     numbers = zip(*([int(number) for number in re.findall(r"\d+", text)] for text in texts), strict=True)
     ranges = iter([f"{min(few)} to {max(few)}" if len(set(few)) > 1 else str(few[0]) for few in numbers])
@@ -125,7 +124,7 @@ def markdown(results: dict[str, Any], facts: dict[str, str], pictures: list[str]
         pictures: paths of pictures, relative to the file.
     """
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
-    lines += ["The 95 % interval stands in brackets. The rows:", ""]
+    lines += ["The 95 % intervals are in brackets. The rows:", ""]
     lines += [f"- **{title_of(row)}**: {MEASURED_ROWS[row]}" for row in results["rows"]]
     headings = header(results)
     lines += ["", _line(headings), _line(["---"] * len(headings))]
