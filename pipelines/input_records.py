@@ -66,7 +66,13 @@ class InputRecords:
         """
         if self._is_done(path):
             return self._skip(path, "done before")
-        self._check_folder()
+        try:
+            with tempfile.TemporaryFile(dir=self.output_dir):
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"{self.output_dir} cannot be written to ({error.strerror}); give another --predictions.output_dir."
+            ) from error
         lock = FileLock(self._file(path, ".lock"), thread_local=False)
         try:
             lock.acquire(timeout=0)
@@ -80,8 +86,8 @@ class InputRecords:
         _write_json(self._file(path, ".json"), before | {"worker": f"process {os.getpid()} on {platform.node()}"})
         self._check_place(path, [f"{name}{suffix}" for suffix in self.output_suffixes])
         if before.get("status") == "done" and (changed := changes(before["settings"], self.settings)):
-            message = f"{path.name} is done again, and its outputs are replaced: {', '.join(changed)}"
-            tell(message, by_each_process=True)
+            replaced = f"its outputs are replaced: {', '.join(changed)}"
+            tell(f"{path.name} is done again, and {replaced}", by_each_process=True)
         return None
 
     def end(self, path: Path, predictions: Sequence[Prediction]) -> dict[str, Any]:
@@ -104,7 +110,7 @@ class InputRecords:
             first = rows[0] if rows else {}
             columns = {name: value for name, value in first.items() if name not in OWN_COLUMNS}
             record |= {"status": "done", "outputs": outputs, "columns": columns, "reason": "; ".join(remarks)}
-        except Exception as error:  # of any kind, as a prediction saves itself
+        except (ValueError, OSError) as error:
             record["reason"] = reason_of(error)
         record["seconds"] = round(time.monotonic() - started_s, 2)
         try:
@@ -157,15 +163,6 @@ class InputRecords:
             and all([_size(self.output_dir / file)] == record.get("sizes", {}).get(file) for file in record["files"])
         )
 
-    def _check_folder(self) -> None:
-        try:
-            with tempfile.TemporaryFile(dir=self.output_dir):
-                pass
-        except OSError as error:
-            raise ValueError(
-                f"{self.output_dir} cannot be written to ({error.strerror}); give another --predictions.output_dir."
-            ) from error
-
     def _check_place(self, path: Path, files: list[str]) -> list[str]:
         """Files of others with these names. Raises ValueError if there are any and `overwrite` is not set."""
         if not path.exists():
@@ -191,7 +188,10 @@ class InputRecords:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir()
-            rows = [prediction.save(partial) for prediction in predictions]
+            try:
+                rows = [prediction.save(partial) for prediction in predictions]
+            except Exception as error:
+                raise ValueError(reason_of(error)) from error
             if failed := [row for row in rows if row.get("status") == "failed"]:
                 raise ValueError(failed[0]["reason"])
             for row in rows:
