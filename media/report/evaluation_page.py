@@ -28,25 +28,15 @@ class Strip:
 
 @dataclass(frozen=True)
 class EvaluationPage:
-    """All contents of the page.
+    """All contents of the page."""
 
-    Args:
-        facts: settings on which the results depend, by name.
-        header: headings of the table.
-        blocks: blocks of lines of cells, each a value and its interval in words, which may be empty.
-        meanings: meanings of the headings and of the rows' names.
-        remarks: warnings about the figures.
-        models: figures of each model.
-        sounds: strips of each class, one for each row.
-    """
-
-    facts: dict[str, str]
-    header: list[str]
-    blocks: list[list[list[tuple[str, str]]]]
-    meanings: dict[str, str]
-    remarks: list[str]
-    models: dict[str, dict[str, str]]
-    sounds: dict[str, list[Strip]]
+    facts: dict[str, str]  # settings on which the results depend, by name
+    header: list[str]  # headings of the table
+    blocks: list[list[list[tuple[str, str]]]]  # lines of cells: a value and its interval in words, which may be empty
+    meanings: dict[str, str]  # of the headings and of the rows' names
+    remarks: list[str]  # warnings about the figures
+    models: dict[str, dict[str, str]]  # figures of each model
+    sounds: dict[str, list[Strip]]  # strips of each class, one for each row
 
 
 def write_evaluation_page(page: EvaluationPage, path: Path) -> None:

@@ -16,63 +16,36 @@ LONGEST_EMBEDDED_S = 20 * 60  # of all variants together, about 10 MB of Opus
 
 @dataclass(frozen=True)
 class ReportVariant:
-    """One of the sounds for an input.
-
-    Args:
-        seed: seed of the sound.
-        output: file with the sound, relative to the report's folder.
-        sound: sound file to embed, as it is heard in the output.
-        spectrogram: levels (bins, columns) in [-1, 1], from time 0 to the end.
-        highest_hz: frequency of the spectrogram's last bin.
-        events: start and end in seconds of each event; none if the sound has no gaps.
-    """
+    """One of the sounds for an input."""
 
     seed: int
-    output: Path
-    sound: Path
-    spectrogram: np.ndarray
-    highest_hz: float
-    events: list[tuple[float, float]] = field(default_factory=list)
+    output: Path  # file with the sound, relative to the report's folder
+    sound: Path  # sound file to embed, as it is heard in the output
+    spectrogram: np.ndarray  # levels (bins, columns) in [-1, 1], from time 0 to the end
+    highest_hz: float  # frequency of the spectrogram's last bin
+    events: list[tuple[float, float]] = field(default_factory=list)  # start and end in seconds; none without gaps
 
 
 @dataclass(frozen=True)
 class Report:
-    """All contents of the page. A section without content is left out.
+    """All contents of the page. A section without content is left out."""
 
-    Args:
-        path: input file; its name is the title.
-        facts: size, length, frame rate and the like, in words.
-        variants: sounds of the input, at least one.
-        frames: (time in seconds, uint8 (height, width, 3)), evenly spaced over the video; for a photo the photo.
-        duration_s: length of the sound.
-        is_photo: whether the input is a photo.
-        class_times_s: times (frames,) of the probabilities, in rising order.
-        class_probabilities: probabilities (frames, classes) in [0, 1].
-        classes, allowed: names of all classes, and of those that may be heard.
-        threshold: probability from which a class is heard.
-        scenes: start and end in seconds, and the class's name or `silence`.
-        activity: sudden changes over time; None if they were not measured.
-        settings, loudness: values in words by their names.
-        checkpoints: path of the checkpoint and fingerprint of the weights, for each model.
-        seconds_per_stage: duration of each stage.
-    """
-
-    path: Path
-    facts: dict[str, str]
-    variants: list[ReportVariant]
-    frames: list[tuple[float, np.ndarray]]
-    duration_s: float
+    path: Path  # of the input; its name is the title
+    facts: dict[str, str]  # size, length, frame rate and the like, in words
+    variants: list[ReportVariant]  # sounds of the input, at least one
+    frames: list[tuple[float, np.ndarray]]  # seconds and uint8 (height, width, 3), evenly spaced; or the photo
+    duration_s: float  # length of the sound
     is_photo: bool
-    class_times_s: np.ndarray
-    class_probabilities: np.ndarray
+    class_times_s: np.ndarray  # (frames,) times of the probabilities, in rising order
+    class_probabilities: np.ndarray  # (frames, classes) in [0, 1]
     classes: list[str]
-    allowed: list[str]
-    threshold: float
-    scenes: list[tuple[float, float, str]]
-    activity: Activity | None = None
-    settings: dict[str, str] = field(default_factory=dict)
-    checkpoints: dict[str, tuple[str, str]] = field(default_factory=dict)
-    loudness: dict[str, str] = field(default_factory=dict)
+    allowed: list[str]  # classes that may be heard
+    threshold: float  # probability from which a class is heard
+    scenes: list[tuple[float, float, str]]  # start and end in seconds, and the class's name or `silence`
+    activity: Activity | None = None  # sudden changes over time; None if they were not measured
+    settings: dict[str, str] = field(default_factory=dict)  # values in words
+    checkpoints: dict[str, tuple[str, str]] = field(default_factory=dict)  # model: path, fingerprint of the weights
+    loudness: dict[str, str] = field(default_factory=dict)  # values in words
     seconds_per_stage: dict[str, float] = field(default_factory=dict)
 
     def colours(self) -> dict[str, str]:

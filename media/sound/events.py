@@ -41,33 +41,20 @@ DEFAULTS = EventSettings()
 
 @dataclass(frozen=True)
 class EventSpan:
-    """The place of one event in a sound.
+    """The place of one event in a sound."""
 
-    Attributes:
-        start_sample: first sample, shortly before the rise.
-        onset_sample: sample at which the event becomes loud, as listeners perceive it.
-        end_sample: sample after the last, when the event has decayed or the next one starts.
-        level_db: root mean square of the loudest 50 ms, relative to full scale.
-        contrast_db: prominence over the sound before and after it.
-    """
-
-    start_sample: int
-    onset_sample: int
-    end_sample: int
-    level_db: float
-    contrast_db: float
+    start_sample: int  # the first, shortly before the rise
+    onset_sample: int  # at which the event becomes loud, as listeners perceive it
+    end_sample: int  # after the last, when the event has decayed or the next one starts
+    level_db: float  # root mean square of the loudest 50 ms, relative to full scale
+    contrast_db: float  # prominence over the sound before and after it
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event on its own.
+    """An event on its own, see `EventSpan`."""
 
-    Attributes:
-        waveform: (samples,) float32; the loudest 50 ms are at -15 dB, or lower to keep peaks below 0.9.
-        onset_sample, contrast_db: see `EventSpan`.
-    """
-
-    waveform: np.ndarray
+    waveform: np.ndarray  # (samples,) float32; the loudest 50 ms are at -15 dB, or lower to keep peaks below 0.9
     onset_sample: int
     contrast_db: float
 

@@ -18,14 +18,11 @@ NUM_STEPS = 4  # steps of 0.1 s in one gating block
 class Loudness:
     """Loudness and true peak of a sound, both -inf for silence.
 
-    Attributes:
-        integrated_lufs: loudness of the whole without pauses. A full-scale tone of 1 kHz has -3.01 LUFS in mono, and 0
-            LUFS on both channels in stereo.
-        true_peak_dbtp: highest absolute value, also between samples, in dB relative to full scale.
+    A full-scale tone of 1 kHz has -3.01 LUFS in mono, and 0 LUFS on both channels in stereo.
     """
 
-    integrated_lufs: float
-    true_peak_dbtp: float
+    integrated_lufs: float  # of the whole without pauses
+    true_peak_dbtp: float  # highest absolute value, also between samples, in dB relative to full scale
 
 
 def measure_loudness(blocks: Iterable[np.ndarray], sample_rate_hz: int) -> Loudness:

@@ -25,20 +25,13 @@ DEFAULTS = ArrangingSettings()
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of an event, in samples from the start of its scene.
-
-    Attributes:
-        start_sample, end_sample: samples from the first to before the last.
-        onset_sample: moment at which the event becomes loud, the seen onset.
-        event: number of the event.
-        level_db: level, at most 0.
-    """
+    """The place of an event, in samples from the start of its scene."""
 
     start_sample: int
-    onset_sample: int
-    end_sample: int
-    event: int
-    level_db: float
+    onset_sample: int  # at which the event becomes loud, the seen onset
+    end_sample: int  # after the last
+    event: int  # number of the event
+    level_db: float  # at most 0
 
 
 def leave_time(onsets_s: np.ndarray, duration_s: float, settings: ArrangingSettings = DEFAULTS) -> np.ndarray:

@@ -22,19 +22,12 @@ DEFAULTS = MixSettings()
 
 @dataclass(frozen=True)
 class Levels:
-    """Loudness before and after the mixing.
+    """Loudness before and after the mixing."""
 
-    Attributes:
-        stem: loudness of the generated sound.
-        original: loudness of the video's own sound; None if it is left out or absent.
-        mixed: loudness of the result, after the encoder.
-        remark: reason why the result is quieter than wished, or "".
-    """
-
-    stem: Loudness
-    original: Loudness | None
-    mixed: Loudness
-    remark: str
+    stem: Loudness  # of the generated sound
+    original: Loudness | None  # of the video's own sound; None if it is left out or absent
+    mixed: Loudness  # of the result, after the encoder
+    remark: str  # reason why the result is quieter than wished, or ""
 
 
 class Mix:

@@ -18,9 +18,7 @@ class ActivitySettings:
     """How sudden local changes are distinguished from all others.
 
     The defaults were chosen on films of benchmarks/moving_animal.py with seeds from 100, see benchmarks/timing.py.
-
-    Raises:
-        ValueError: if a value is not positive.
+    All values have to be positive.
     """
 
     num_pixels: int = 3600  # pixels of the small grey frames, 80 × 45 for a film of 16:9
@@ -53,21 +51,13 @@ class ActivitySettings:
 
 @dataclass(frozen=True)
 class Activity:
-    """Sudden changes in a video.
+    """Sudden changes in a video."""
 
-    Attributes:
-        times_s: (frames,) times of the frames, from 0.
-        curve: (frames,) in [0, 1), how sudden the changes are; 0 for a steady motion, however large.
-        onsets_s: (onsets,) times at which something sudden starts, in rising order.
-        strengths: (onsets,) in (0, 1], heights of the curve shortly afterwards.
-        cuts_s: (cuts,) times of the first frames of another picture.
-    """
-
-    times_s: np.ndarray
-    curve: np.ndarray
-    onsets_s: np.ndarray
-    strengths: np.ndarray
-    cuts_s: np.ndarray
+    times_s: np.ndarray  # (frames,) times of the frames, from 0
+    curve: np.ndarray  # (frames,) in [0, 1), how sudden the changes are; 0 for a steady motion, however large
+    onsets_s: np.ndarray  # (onsets,) times at which something sudden starts, in rising order
+    strengths: np.ndarray  # (onsets,) in (0, 1], heights of the curve shortly afterwards
+    cuts_s: np.ndarray  # (cuts,) times of the first frames of another picture
 
 
 class ActivityMeter:
@@ -152,11 +142,9 @@ class ActivityMeter:
 
     def _judge(self, stabilised: StabilisedFrame, region: np.ndarray | None) -> float:
         view, now, settings, block = self._view, stabilised.picture, self._settings, self._settings.block
-        slope = np.maximum(view.slope, local_slope(now))
-        unit = max(settings.min_noise, view.noise) + settings.light * abs(stabilised.brightening)
-        unit = unit + settings.edge * slope
-        departure = np.abs(now - view.rest) - np.abs(view.last - view.rest)
-        new = np.maximum(departure, 0) / unit
+        noise = max(settings.min_noise, view.noise) + settings.light * abs(stabilised.brightening)
+        unit = noise + settings.edge * np.maximum(view.slope, local_slope(now))
+        new = np.maximum(np.abs(now - view.rest) - np.abs(view.last - view.rest), 0) / unit
         rows, columns = (side // block for side in now.shape)
         blocks = new[: rows * block, : columns * block].reshape(rows, block, columns, block).mean(axis=(1, 3))
         usual = np.median(self._recent, axis=0) if self._recent else blocks
@@ -170,13 +158,11 @@ class ActivityMeter:
         if not len(newest):
             return 0.0
         middles = np.stack(np.unravel_index(newest, sudden.shape)) * block + block // 2
-        unforeseen = self._measure_unforeseen(now, new, unit, middles)
+        unforeseen = self._find_unforeseen(now, new, unit, middles)
         return float(np.linalg.norm(sudden.flat[newest] * unforeseen**settings.unforeseen_power))
 
-    def _measure_unforeseen(
-        self, now: np.ndarray, new: np.ndarray, unit: np.ndarray, middles: np.ndarray
-    ) -> np.ndarray:
-        """Measures which part, in [0, 1], of the new pixels around each middle (2, windows) no steady motion foretold.
+    def _find_unforeseen(self, now: np.ndarray, new: np.ndarray, unit: np.ndarray, middles: np.ndarray) -> np.ndarray:
+        """Finds which part, in [0, 1], of the new pixels around each middle (2, windows) no steady motion foretold.
 
         A motion foretells a pixel if it moves the last frame to this one, and the last but one to the last.
         """
@@ -197,11 +183,11 @@ class ActivityMeter:
         return missed.min(axis=(1, 2)) / np.maximum(whole.mean(axis=(1, 2, 3, 4)), 1e-6)
 
 
-def _find_onsets(surprises: np.ndarray, rate_hz: float, settings: ActivitySettings) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the frames of prominent peaks, and those at which their onsets start."""
+def _find_onsets(surprises: np.ndarray, rate_hz: float, settings: ActivitySettings) -> np.ndarray:
+    """Finds (2, onsets): the frames of prominent peaks, and those at which their onsets start."""
     gap, reach = (max(1, round(length_s * rate_hz)) for length_s in (settings.min_gap_s, settings.around_s / 2))
     peaks, found = find_peaks(np.pad(surprises, 1), height=settings.min_surprise, distance=gap, prominence=0)
-    chosen, starts = [], []
+    onsets = []
     for peak, rise in zip((peaks - 1).tolist(), found["prominences"], strict=True):
         height, around = surprises[peak], surprises[max(0, peak - reach) : peak + reach + 1]
         deviation = np.median(np.abs(around - np.median(around)))
@@ -210,9 +196,8 @@ def _find_onsets(surprises: np.ndarray, rate_hz: float, settings: ActivitySettin
             start = peak
             while start and settings.start * height < surprises[start - 1] < surprises[start]:
                 start -= 1
-            chosen.append(peak)
-            starts.append(start)
-    return np.array(chosen, dtype=int), np.array(starts, dtype=int)
+            onsets.append((peak, start))
+    return np.array(onsets, dtype=int).reshape(-1, 2).T
 
 
 def _small_grey(frame: np.ndarray, num_pixels: int) -> np.ndarray:

@@ -9,35 +9,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """Conditions for the start and the end of a scene.
+    """Conditions for the start and the end of a scene, which never reaches over a cut."""
 
-    Args:
-        threshold: mean probability from which a class is known.
-        smoothing_s: length of the window around each frame over which probabilities are averaged, never over a cut.
-        min_scene_s: length below which a stretch joins the previous one, or else the next one, never over a cut.
-    """
-
-    threshold: float = 0.6
-    smoothing_s: float = 1.0
-    min_scene_s: float = 0.75
+    threshold: float = 0.6  # mean probability from which a class is known
+    smoothing_s: float = 1.0  # length of the window around each frame over which probabilities are averaged
+    min_scene_s: float = 0.75  # length below which a stretch joins the previous one, or else the next one
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A stretch of a video.
-
-    Attributes:
-        start_s, end_s: seconds from the first frame.
-        label: number of the class, or None if it is unknown.
-        confidence: mean probability of the class, or of the likeliest one if it is unknown.
-        likeliest: number of the class with the highest mean probability.
-    """
+    """A stretch of a video, in seconds from the first frame."""
 
     start_s: float
     end_s: float
-    label: int | None
-    confidence: float
-    likeliest: int
+    label: int | None  # number of the class, or None if it is unknown
+    confidence: float  # mean probability of the class, or of the likeliest one if it is unknown
+    likeliest: int  # number of the class with the highest mean probability
 
 
 def find_scenes(

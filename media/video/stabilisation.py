@@ -17,10 +17,7 @@ class StabilisationSettings:
     """How frames are aligned with the picture of the last seconds.
 
     A stiffness regularises one unknown of the fit: shifts are fast when a camera shakes, while zoom and rotation, which
-    stretch the picture, are slow.
-
-    Raises:
-        ValueError: if a value is not positive.
+    stretch the picture, are slow. All values have to be positive.
     """
 
     num_kept: int = 11  # frames of which the picture is the median
@@ -42,26 +39,18 @@ class StabilisationSettings:
 class StabilisedFrame:
     """A frame aligned with a view.
 
-    Attributes:
-        picture: float32 (height, width), the frame without changes of camera and light; the view itself beyond the
-            frame's borders.
-        grey: the original frame.
-        motion: (6,) affine motion of the camera since the view started: a + b x + c y for rows, then for columns, with
-            x and y in [-1, 1].
-        likeness: correlation, up to 1, with the view or the previous frame, whichever is higher.
-        brightening: mean change of the light since the view started, in grey levels.
-        noise: standard deviation of the unexplained part, in grey levels.
-        structure, spectrum: details of the frame and their spectrum, for the comparison with the next one.
+    The motion is that of the camera since the view started: a + b x + c y for rows, then for columns, with x and y in
+    [-1, 1].
     """
 
-    picture: np.ndarray
-    grey: np.ndarray
-    motion: np.ndarray
-    likeness: float
-    brightening: float
-    noise: float
-    structure: np.ndarray
-    spectrum: np.ndarray
+    picture: np.ndarray  # float32 (height, width), without changes of camera and light; beyond the borders the view
+    grey: np.ndarray  # the original frame
+    motion: np.ndarray  # (6,), affine
+    likeness: float  # correlation, up to 1, with the view or the previous frame, whichever is higher
+    brightening: float  # mean change of the light since the view started, in grey levels
+    noise: float  # standard deviation of the unexplained part, in grey levels
+    structure: np.ndarray  # details of the frame, for the comparison with the next one
+    spectrum: np.ndarray  # spectrum of the details
 
 
 class StabilisedView:
@@ -89,13 +78,12 @@ class StabilisedView:
         self, grey: np.ndarray, time_s: float, settings: StabilisationSettings = StabilisationSettings()
     ) -> None:
         self._settings = settings
-        stretching = [settings.shift_stiffness, settings.stretch_stiffness, settings.stretch_stiffness]
-        stiffness = [*stretching, *stretching, settings.gain_stiffness, settings.offset_stiffness]
+        affine = [settings.shift_stiffness, settings.stretch_stiffness, settings.stretch_stiffness]
+        stiffness = [*affine, *affine, settings.gain_stiffness, settings.offset_stiffness]
         self._stiffness = np.diag(stiffness).astype(np.float32)
         self._middle = (np.array(grey.shape) - 1) / 2
-        self._y, self._x = np.meshgrid(
-            *(np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape), indexing="ij"
-        )
+        axes = (np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape)
+        self._y, self._x = np.meshgrid(*axes, indexing="ij")
         self._window = np.outer(*(np.hanning(side) for side in grey.shape)).astype(np.float32)
         self._kept = deque([grey] * settings.num_first, maxlen=settings.num_kept)
         self._kept_s = time_s
@@ -185,16 +173,14 @@ class StabilisedView:
 
     def _move(self, picture: np.ndarray, motion: np.ndarray) -> np.ndarray:
         matrix = self._matrix(motion)
-        return affine_transform(
-            picture, matrix, self._middle - matrix @ self._middle + motion[[0, 3]], order=1, mode="nearest"
-        )
+        offset = self._middle - matrix @ self._middle + motion[[0, 3]]
+        return affine_transform(picture, matrix, offset, order=1, mode="nearest")
 
     def _is_inside(self, motion: np.ndarray) -> np.ndarray:
         motion = motion.astype(np.float32)
-        edge_y, edge_x = self._middle + 1e-3
         rows = motion[0] + motion[1] * self._x + (motion[2] + self._middle[0].astype(np.float32)) * self._y
         columns = motion[3] + motion[4] * self._x + self._middle[1].astype(np.float32) * self._x + motion[5] * self._y
-        return (np.abs(rows) <= edge_y) & (np.abs(columns) <= edge_x)
+        return (np.abs(rows) <= self._middle[0] + 1e-3) & (np.abs(columns) <= self._middle[1] + 1e-3)
 
 
 def local_slope(picture: np.ndarray) -> np.ndarray:

@@ -25,34 +25,19 @@ NO_FRAME = f"{{path}} has no frame that can be decoded, has a time, and has at m
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Facts of a video as a viewer sees it, measured on its packets, since headers may lack them or be wrong.
-
-    Args:
-        path: the file.
-        width, height: pixels of a frame after the rotation.
-        rotation_deg: clockwise rotation that the viewer has to apply: 0, 90, 180 or 270.
-        start_s: time of the first frame on the file's own clock; everywhere else it is at time 0.
-        duration_s: time from the start of the first frame to the end of the last.
-        frames_per_second: mean rate; the frames need not be evenly spaced.
-        has_sound: whether there is a sound track, silent or not.
-        missing_s: length promised by the header and absent from all tracks, as after a broken download; 0 if it is less
-            than half a second.
-        is_mirrored: whether the viewer has to swap left and right, before the rotation.
-        is_timed_from_zero: whether the file's clock starts with the file, unlike that of an MPEG stream or of a piece
-            of a broadcast.
-    """
+    """Facts of a video as a viewer sees it, measured on its packets, since headers may lack them or be wrong."""
 
     path: Path
-    width: int
+    width: int  # pixels, after the rotation
     height: int
-    rotation_deg: int
-    start_s: float
-    duration_s: float
-    frames_per_second: float
-    has_sound: bool
-    missing_s: float = 0.0
-    is_mirrored: bool = False
-    is_timed_from_zero: bool = True
+    rotation_deg: int  # clockwise, that the viewer has to apply: 0, 90, 180 or 270
+    start_s: float  # time of the first frame on the file's own clock; everywhere else it is at time 0
+    duration_s: float  # from the start of the first frame to the end of the last
+    frames_per_second: float  # mean rate; the frames need not be evenly spaced
+    has_sound: bool  # whether there is a sound track, silent or not
+    missing_s: float = 0.0  # promised by the header and absent, as after a broken download; 0 if below half a second
+    is_mirrored: bool = False  # whether the viewer has to swap left and right, before the rotation
+    is_timed_from_zero: bool = True  # not so for an MPEG stream or a piece of a broadcast, whose clock ran before
 
 
 def probe_video(path: Path) -> VideoInfo:
