@@ -13,7 +13,6 @@ import numpy as np
 from media.files import atomic_path
 from media.known import known, with_following
 from media.sound.frames import as_frames
-from media.sound.sound_files import check_waveform, resample
 from media.soundtrack.containers import CONTAINERS, find_obstacle, is_after_the_end, own_pixel_shape, plan_output
 from media.soundtrack.streams import check_block
 from media.video.packets import UnreadableVideo, open_video, packet_time, read_packets
@@ -29,7 +28,7 @@ LONGEST_EXCESS_S = 0.02  # by which a sound may outlast its picture
 
 def mux_sound(
     video: Path,
-    sound: np.ndarray | Iterable[np.ndarray],
+    blocks: Iterable[np.ndarray],
     sample_rate_hz: int,
     output: Path,
     metadata: dict[str, str] | None = None,
@@ -45,9 +44,9 @@ def mux_sound(
 
     Args:
         video: path of the video.
-        sound: samples in [-1, 1]; an array (num_samples,), which is resampled to 48 kHz, or blocks (channels,
-            num_samples) of a longer sound, all with one channel or with two, which are read one at a time.
-        sample_rate_hz: rate of the sound; for blocks one that AAC knows. Opus is always written at 48 kHz.
+        blocks: blocks (channels, num_samples) of the sound in [-1, 1], all with one channel or with two, read one at a
+            time.
+        sample_rate_hz: rate of the sound, one that AAC knows. Opus is always written at 48 kHz.
         output: file to write or to replace, with a suffix from `plan_output`.
         metadata: tags to add to those of the video, such as {"comment": …}; common ones are title, artist, comment,
             description, genre, date and copyright.
@@ -56,16 +55,11 @@ def mux_sound(
     Raises:
         FileNotFoundError: if there is no such video.
         UnreadableVideo: if the video is none, is damaged, or its picture cannot be copied, see `plan_output`.
-        ValueError: if `check_waveform` refuses the sound, if the output is the video itself, if its suffix does not
-            fit, or if its format cannot keep one of the tags.
+        ValueError: if there is no block, `check_block` refuses one, the output is the video itself, its suffix does not
+            fit, or its format cannot keep one of the tags.
         OSError: if the output cannot be written, as when the disk is full.
     """
     video, output = Path(video), Path(output)
-    if isinstance(sound, np.ndarray):
-        check_waveform(sound)
-        samples = resample(np.asarray(sound, dtype=np.float32), sample_rate_hz, SOUND_RATE_HZ)[np.newaxis]
-        sound = (samples[:, start : start + SOUND_RATE_HZ] for start in range(0, samples.size, SOUND_RATE_HZ))
-        sample_rate_hz = SOUND_RATE_HZ
     info = probe_video(video)
     if output.exists() and os.path.samefile(video, output):
         raise ValueError(f"{output} is the video itself, expected another file to write to.")
@@ -77,7 +71,7 @@ def mux_sound(
     with open_video(video) as (container, picture):
         try:
             with atomic_path(output) as temporary:
-                _write(temporary, container, picture, info, iter(sound), sample_rate_hz, bit_rate, metadata or {})
+                _write(temporary, container, picture, info, iter(blocks), sample_rate_hz, bit_rate, metadata or {})
         except av.FFmpegError as error:
             kind = OSError if isinstance(error, OSError) else ValueError
             raise kind(f"{output} could not be written: {error.strerror}.") from error

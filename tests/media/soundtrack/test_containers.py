@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from media.soundtrack.containers import plan_output
-from media.soundtrack.mux import mux_sound
 from media.video.encoding import encode_picture
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
 from tests.helpers.containers import set_edit_list, set_orientation, set_pixel_shape
+from tests.helpers.muxing import mux_waveform
 from tests.media.video.test_video_files import even_times_ms, shown, write_video
 
 RATE_HZ = 48_000
@@ -26,7 +26,7 @@ def sounded(video: Path, expected_suffix: str, is_copied: bool = True) -> Path:
     if reason:
         picture = video.with_name("picture.mp4")
         encode_picture(video, picture)
-    mux_sound(picture, np.zeros(round(probe_video(video).duration_s * RATE_HZ), np.float32), RATE_HZ, output)
+    mux_waveform(picture, np.zeros(round(probe_video(video).duration_s * RATE_HZ), np.float32), RATE_HZ, output)
     return output
 
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_copied_is_refused_in_words(tmp_path):
     video = set_edit_list(write_video(tmp_path / "v.mp4", even_times_ms(25), bf="2"), [(0.2, 0.2), (0, 0.2)])
     assert plan_output(video) == (".mp4", "shows parts of its picture only, by an edit list")
     with pytest.raises(UnreadableVideo, match=r"v\.mp4 shows parts of its picture only, by an edit list; its pict"):
-        mux_sound(video, np.zeros(480), RATE_HZ, tmp_path / "out.mp4")
+        mux_waveform(video, np.zeros(480), RATE_HZ, tmp_path / "out.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
 
 

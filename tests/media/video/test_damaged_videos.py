@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from media.sound.sound_files import write_wav
-from media.soundtrack.mux import mux_sound
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
+from tests.helpers.muxing import mux_waveform
 from tests.media.video.test_video_files import even_times_ms, shown, write_video
 
 NOISE = np.random.default_rng(0).integers(0, 255, (50, 48, 64, 3), np.uint8)
@@ -50,7 +50,7 @@ def test_a_video_that_breaks_off_ends_there(tmp_path, name, encoder, options, ha
     for k in range(len(beginning) - 8):  # the last ones may lean on frames that are missing
         np.testing.assert_array_equal(beginning[k], frames[k])
     output = tmp_path / f"out{'.mp4' if name in ('v.avi', 'v.flv', 'v.ts') else whole.suffix}"
-    mux_sound(cut, np.zeros(480, np.float32), 48_000, output)
+    mux_waveform(cut, np.zeros(480, np.float32), 48_000, output)
     assert probe_video(output).duration_s == pytest.approx(info.duration_s, abs=0.02)
 
 
@@ -60,7 +60,7 @@ def test_in_place_of_a_damaged_frame_its_neighbour_is_shown(tmp_path, number):
     damage(path, [number])
     expected = [k if k != number else abs(k - 1) for k in range(12)]
     assert shown(path, 25) == [(k / 25, expected[k]) for k in range(12)]
-    mux_sound(path, np.zeros(480, np.float32), 48_000, tmp_path / "out.webm")
+    mux_waveform(path, np.zeros(480, np.float32), 48_000, tmp_path / "out.webm")
     assert shown(tmp_path / "out.webm", 25) == shown(path, 25)
 
 

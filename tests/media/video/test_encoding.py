@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from media.soundtrack.containers import plan_output
-from media.soundtrack.mux import mux_sound
 from media.video.encoding import encode_picture
 from media.video.video_files import UnreadableVideo, probe_video, read_frames
+from tests.helpers.muxing import mux_waveform
 
 SHADES = [0, 60, 120, 180, 240]
 
@@ -33,7 +33,7 @@ def test_every_frame_keeps_its_time(tmp_path, size):
 def test_it_takes_a_sound(tmp_path):
     encode_picture(animation(tmp_path / "a.gif", (32, 24), [100] * 5), tmp_path / "a.mp4")
     assert plan_output(tmp_path / "a.mp4") == (".mp4", "")
-    mux_sound(tmp_path / "a.mp4", np.zeros(24_000, np.float32), 48_000, tmp_path / "out.mp4")
+    mux_waveform(tmp_path / "a.mp4", np.zeros(24_000, np.float32), 48_000, tmp_path / "out.mp4")
     assert probe_video(tmp_path / "out.mp4").has_sound
     assert probe_video(tmp_path / "out.mp4").duration_s == pytest.approx(0.5, abs=0.01)
 

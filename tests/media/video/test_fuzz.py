@@ -11,11 +11,11 @@ from PIL import Image
 
 from media.sound.sound_files import write_wav
 from media.soundtrack.containers import plan_output
-from media.soundtrack.mux import mux_sound
 from media.video.encoding import encode_picture
 from media.video.photo_files import PHOTO_SUFFIXES, read_photo
 from media.video.video_files import probe_video, read_frames
 from tests.helpers.fuzzing import damaged, run_damaged
+from tests.helpers.muxing import mux_waveform
 from tests.media.video.test_video_files import even_times_ms, write_video
 
 NUM_FILES = 1500
@@ -63,7 +63,7 @@ def read_and_mux(path: Path) -> None:
         if is_encoded:
             picture = path.with_name(f"picture_{path.stem}.mp4")
             encode_picture(path, picture)
-        mux_sound(picture, np.zeros(4_800, np.float32), 48_000, output)
+        mux_waveform(picture, np.zeros(4_800, np.float32), 48_000, output)
 
 
 def test_every_damaged_file_is_read_or_named(tmp_path, sources):
