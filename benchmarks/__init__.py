@@ -1,1 +1,1 @@
-"""`python -m benchmarks`: how fast and how small everything is, each figure against a baseline written for it here."""
+"""`python -m benchmarks`: measures speed and memory, each beside a baseline that is written out here."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: see the package."""
+"""`python -m benchmarks`: see the package's docstring."""
 
 import argparse
 import sys
@@ -29,15 +29,11 @@ PARTS: dict[str, Callable[[Plan], Part]] = {
     "end_to_end": measure_end_to_end,
 }
 SEED = 1
-WIDTH = 150  # of the tables in a file
+WIDTH = 150  # of tables that are not printed to a terminal
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Measures, prints a table as soon as it is there, and writes all figures so far.
-
-    Args:
-        args: the arguments after `python -m benchmarks`; None takes the command line's.
-    """
+    """Measures each part, prints its table, and writes all figures so far."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=benchmarks.__doc__.partition(": ")[2])
     parser.add_argument("--quick", action="store_true", help="fewer figures, in less than 2 minutes instead of 10")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME", help=", ".join(PARTS))
@@ -50,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def run(plan: Plan, names: Sequence[str], output: Path, console: Console) -> None:
-    """Measures the parts of these names, in the order of `PARTS`."""
+    """Measures the named parts in the order of `PARTS`."""
     facts: dict[str, Any] = {
         "machine": describe_machine(),
         "device": str(plan.device),

@@ -1,13 +1,13 @@
-"""A silent video becomes one with sound: the seconds of each stage."""
+"""Seconds of each stage from a silent video to one with sound."""
 
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import torch
 
@@ -15,10 +15,11 @@ from benchmarks.generating import CACHED, CachedGenerator, integrated_s
 from benchmarks.gpt import GPT, gpt_sizes
 from benchmarks.measuring import Plan, tell
 from benchmarks.models import build
-from benchmarks.records import Part, Row, rows
+from benchmarks.records import Part, rows
 from datamodules import VideoDataModule
 from demo import LABELS
 from demo.photos import draw_photo
+from demo.video import write_video
 from lightning_modules import VideoToAudio
 from networks.prior.incremental import Precision
 from pipelines.perception import Clip
@@ -31,10 +32,11 @@ NUM_LENGTHS = 3
 PERCEIVE, TOP, BOTTOM, DECODE = "perceive the frames", "top codes", "bottom codes", "decode and invert"
 SAVE = "mix, write and report"
 STAGES = (PERCEIVE, TOP, BOTTOM, DECODE, SAVE)
+ALL = "all stages"
 
 
 class TimedGenerator(SoundGenerator):
-    """Knows how long it spent on the codes of each level. It draws one candidate a sound, as the baseline does."""
+    """Measures the time for the codes of each level. It draws one candidate for each sound, as the baseline does."""
 
     def __init__(self, plan: Plan, *args: Any) -> None:
         super().__init__(*args)
@@ -48,16 +50,16 @@ class TimedGenerator(SoundGenerator):
     def _next(self, level: str, columns: Iterator[torch.Tensor]) -> torch.Tensor | None:
         before_s = sum(self.stage_s.values())
         self.plan.synchronise()
-        began_at = time.perf_counter()
+        started_at = time.perf_counter()
         column = next(columns, None)
         self.plan.synchronise()
-        inner_s = sum(self.stage_s.values()) - before_s  # the bottom codes ask for the top codes
-        self.stage_s[TOP if level == "top" else BOTTOM] += time.perf_counter() - began_at - inner_s
+        inner_s = sum(self.stage_s.values()) - before_s  # the bottom level draws the top codes that it needs
+        self.stage_s[TOP if level == "top" else BOTTOM] += time.perf_counter() - started_at - inner_s
         return column
 
 
 class StagedVideoToAudio(VideoToAudio):
-    """Knows how long it spent in each stage."""
+    """Makes a timed generator."""
 
     plan: Plan
     generator: TimedGenerator
@@ -69,44 +71,38 @@ class StagedVideoToAudio(VideoToAudio):
 
 
 def measure_end_to_end(plan: Plan, duration_s: int | None = None) -> Part:
-    """In two precisions; in quick a shorter video, in float16, once."""
+    """Measures all stages in two precisions; in quick mode once, in float16, with a shorter video."""
     duration_s = duration_s or (DURATION_IN_QUICK_S if plan.is_quick else DURATION_S)
     tell(f"end to end: a video of {duration_s} s")
     precisions: tuple[Precision, ...] = ("float16",) if plan.is_quick else ("float32", "float16")
+    ours = {f"ours, {precision}": precision for precision in precisions}
     model = ready_model(plan)
-    gpts = {TOP: model.top.network, BOTTOM: model.bottom.network}
-    gpts = {stage: GPT(**gpt_sizes(prior)).to(plan.device).eval() for stage, prior in gpts.items()}
-    measured: dict[str, list[dict[str, float]]] = {f"ours, {precision}": [] for precision in precisions}
-    cached: list[dict[str, float]] = []
+    priors = {TOP: model.top.network, BOTTOM: model.bottom.network}
+    gpts = [(stage, GPT(**gpt_sizes(prior)).to(plan.device).eval()) for stage, prior in priors.items()]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model.perceive(film(folder / "short.mp4", 1, plan.seed))  # warms up
         clip = film(folder / "silent.mp4", duration_s, plan.seed)
-        started_at = time.perf_counter()
-        for num_done in range(1 if plan.is_quick else plan.num_repetitions):
-            if plan.is_enough(num_done, time.perf_counter() - started_at):
-                break
-            for precision in precisions:
-                measured[f"ours, {precision}"].append(run(plan, model, clip, precision, folder))
-            codes_s = {stage: cached_s(plan, gpt, num_codes(model, clip, stage)) for stage, gpt in gpts.items()}
-            cached.append(measured[f"ours, {precisions[0]}"][-1] | codes_s)
-    found: list[Row] = []
-    for stage in STAGES:
-        values = {name: [seconds[stage] for seconds in repetitions] for name, repetitions in measured.items()}
-        found += stage_rows(stage, values, [seconds[stage] for seconds in cached] if stage in gpts else None)
-    totals = {name: [sum(seconds.values()) for seconds in repetitions] for name, repetitions in measured.items()}
-    found += stage_rows("all stages", totals, [sum(seconds.values()) for seconds in cached])
+        contenders = {name: partial(run, plan, model, clip, precision, folder) for name, precision in ours.items()}
+        contenders[CACHED] = lambda: {stage: cached_s(plan, gpt, num_codes(model, clip, stage)) for stage, gpt in gpts}
+        repeated = replace(plan, num_repetitions=1) if plan.is_quick else plan
+        measured = repeated.interleaved(contenders)
+    first = next(iter(measured.values()))  # the baseline shares the stages without codes
+    measured[CACHED] = [seconds | codes_s for seconds, codes_s in zip(first, measured[CACHED], strict=True)]
+    found = []
+    for case in (*STAGES, ALL):
+        stages = STAGES if case == ALL else (case,)
+        values = {
+            name: [sum(seconds[stage] for stage in stages) for seconds in repetitions]
+            for name, repetitions in measured.items()
+            if name != CACHED or case in (TOP, BOTTOM, ALL)
+        }
+        found += rows(case, "s", values, (CACHED,), {CACHED: "extrapolated from the number of codes"})
     return Part("end_to_end", f"Sound for a video of {duration_s} s", found)
 
 
-def stage_rows(case: str, values: dict[str, list[float]], cached: list[float] | None) -> list[Row]:
-    """Of one stage; `cached` is the baseline's."""
-    values = values if cached is None else values | {CACHED: cached}
-    return rows(case, "s", values, (CACHED,), {CACHED: "extrapolated from the number of codes"})
-
-
 def ready_model(plan: Plan) -> StagedVideoToAudio:
-    """The four models with random weights, as `setup` would load them; the classifier is sure of what it sees."""
+    """Builds the four models with random weights, as `setup` would load them; the classifier always says cat."""
     composite = build(plan, "video2audio").model
     model = StagedVideoToAudio(sampling=composite.sampling, num_iterations=composite.num_iterations, sync="none")
     model.plan, model.fingerprints = plan, dict.fromkeys(model.paths, "random")
@@ -116,27 +112,27 @@ def ready_model(plan: Plan) -> StagedVideoToAudio:
         if name == "classifier":
             parts.model.facts = {"image_size": parts.datamodule.image_size}
     with torch.no_grad():
-        model.classifier.network.head_parameters()[-1][0] = 100.0  # the bias of the first class
+        model.classifier.network.head_parameters()[-1][0] = 100.0  # bias of the first class
     model.classes, model.geometry = list(LABELS), model.vqvae.geometry
     return model.to(plan.device).eval().requires_grad_(False)
 
 
 @torch.inference_mode()
 def run(plan: Plan, model: StagedVideoToAudio, clip: Clip, precision: Precision, folder: Path) -> dict[str, float]:
-    """Seconds of each stage."""
+    """Measures the seconds of each stage."""
     model.sampling = replace(model.sampling, precision=plan.of_weights(precision))
     with plan.half(precision):
         (prediction,) = model.predict_step(clip, 0)
-    began_at = time.perf_counter()
+    started_at = time.perf_counter()
     prediction.save(folder / "made")
-    saving_s = time.perf_counter() - began_at
+    saving_s = time.perf_counter() - started_at
     codes_s = model.generator.stage_s
     decoding_s = prediction.seconds["make sound"] - sum(codes_s.values())
     return {PERCEIVE: prediction.seconds["perceive"], **codes_s, DECODE: decoding_s, SAVE: saving_s}
 
 
 def num_codes(model: VideoToAudio, clip: Clip, stage: str) -> int:
-    """Codes that a clip's sound is made of."""
+    """The number of codes in a clip's sound."""
     geometry = model.geometry
     num_columns = geometry.top_columns_of(round(clip.duration_s * geometry.sample_rate_hz))
     if stage == TOP:
@@ -145,23 +141,18 @@ def num_codes(model: VideoToAudio, clip: Clip, stage: str) -> int:
 
 
 def cached_s(plan: Plan, gpt: GPT, num_codes: int) -> float:
-    """Seconds for so many codes, at the mean of a window."""
-    of_a_window = gpt.num_positions - 1
-    (seconds,) = integrated_s(plan, {"": CachedGenerator(gpt)}, of_a_window, NUM_LENGTHS, 1)[""]
-    return seconds / of_a_window * num_codes
+    """Seconds for a number of codes, extrapolated from those of one window."""
+    num_in_window = gpt.num_positions - 1
+    (seconds,) = integrated_s(plan, {"": CachedGenerator(gpt)}, num_in_window, NUM_LENGTHS, 1)[""]
+    return seconds / num_in_window * num_codes
 
 
 def film(path: Path, duration_s: int, seed: int) -> Clip:
-    """A silent video of drawn cats, another each second."""
+    """Makes a silent video of drawn cats, a new one each second."""
     rng = np.random.default_rng(seed)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
-        stream.width, stream.height, stream.pix_fmt = FRAME_SIZE, FRAME_SIZE, "yuv420p"
-        for _ in range(duration_s):
-            photo = draw_photo(LABELS[0], rng, FRAME_SIZE)
-            for _ in range(FRAMES_PER_SECOND):
-                container.mux(stream.encode(av.VideoFrame.from_image(photo)))
-        container.mux(stream.encode())
+    photos = [draw_photo(LABELS[0], rng, FRAME_SIZE) for _ in range(duration_s)]
+    frames = [photo for photo in photos for _ in range(FRAMES_PER_SECOND)]
+    write_video(path, frames, FRAMES_PER_SECOND, (FRAME_SIZE, FRAME_SIZE))
     data = VideoDataModule(str(path))
     data.setup("predict")
     return data.input_set[0]

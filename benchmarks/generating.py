@@ -1,4 +1,4 @@
-"""One code after the other: by our stepper, and in the two ways that a GPT is usually sampled."""
+"""Sampling code by code: by our stepper, and in the two usual ways for a GPT."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -20,27 +20,20 @@ class Generator(Protocol):
     """Draws codes for a batch.
 
     Attributes:
-        num_timed: codes that are drawn for one measurement, at most.
+        num_timed: the most codes that are drawn for one measurement.
     """
 
     num_timed: int
 
     def begin(self, num_known: int) -> None:
-        """Goes to the place behind so many codes, which are random."""
+        """Starts after a number of known random codes."""
 
     def step(self) -> None:
         """Draws the next code."""
 
 
 class OurGenerator:
-    """`networks.prior.incremental.PriorStepper`.
-
-    Args:
-        plan: gives the device.
-        prior: in evaluation mode.
-        precision: see `Sampling`.
-        batch_size: codes drawn at once.
-    """
+    """Draws with `PriorStepper`, from a prior in evaluation mode, at a precision of `Sampling`."""
 
     num_timed = MAX_STEPS_TIMED
 
@@ -64,7 +57,7 @@ class OurGenerator:
 
 
 class CachedGenerator:
-    """A GPT with room for all keys and values, that computes one token at a time."""
+    """Draws from a GPT that caches all keys and values and computes one token at a time."""
 
     num_timed = MAX_STEPS_TIMED
 
@@ -85,14 +78,14 @@ class CachedGenerator:
 
     @torch.inference_mode()
     def run(self, num_codes: int) -> None:
-        """Draws so many codes from the beginning on."""
+        """Draws the first codes of a window."""
         self.begin(0)
         for _ in range(num_codes):
             self.step()
 
 
 class RecomputedGenerator:
-    """A GPT that computes the whole sequence for each code."""
+    """Draws from a GPT that computes the whole sequence for each code."""
 
     num_timed = 1
 
@@ -109,23 +102,23 @@ class RecomputedGenerator:
 
 
 def draw(logits: Tensor) -> Tensor:
-    """(batch, num_codes) → codes (batch, 1)."""
+    """Draws codes (batch, 1) from logits (batch, num_codes)."""
     return torch.multinomial(logits.float().softmax(dim=-1), 1)
 
 
 def random_codes(num_codes: int, batch_size: int, length: int, device: torch.device) -> Tensor:
-    """(batch, length)."""
+    """Random codes (batch, length)."""
     return torch.randint(num_codes, (batch_size, length), device=device)
 
 
 def random_tokens(gpt: GPT, batch_size: int) -> Tensor:
-    """A class token and codes, as many as a GPT can look at."""
+    """A class token and random codes, as many as a GPT can attend to."""
     labels = torch.zeros(batch_size, dtype=torch.long, device=gpt.tokens.weight.device)
     return with_class_token(gpt, random_codes(gpt.num_codes, batch_size, gpt.num_positions - 1, labels.device), labels)
 
 
 def random_top_codes(prior: CodePrior, batch_size: int) -> Tensor | None:
-    """Flattened top codes of a window, for a bottom prior; None for a top prior."""
+    """Random flattened top codes of a window for a bottom prior; None for a top prior."""
     if prior.top_context is None:
         return None
     length = prior.num_rows * prior.num_columns // prior.top_context.scale**2
@@ -137,17 +130,14 @@ def random_top_codes(prior: CodePrior, batch_size: int) -> Tensor | None:
 def integrated_s(
     plan: Plan, generators: Mapping[str, Generator], num_codes: int, num_lengths: int, num_repetitions: int
 ) -> dict[str, list[float]]:
-    """Seconds for all codes of a window, from the seconds of single codes behind prefixes of several lengths.
+    """Seconds for all codes of a window in each repetition, extrapolated from single codes after several prefixes.
 
     Args:
-        plan: has the clock.
-        generators: by name; measured in turn.
-        num_codes: of a window.
-        num_lengths: prefixes, evenly from none to almost all codes; between them the trapezoid rule is taken.
-        num_repetitions: at each length.
-
-    Returns:
-        For each name one value a repetition.
+        plan: plan with the clock.
+        generators: generators by name, measured in turn.
+        num_codes: codes in a window.
+        num_lengths: prefix lengths, evenly spaced from no to almost all codes, for the trapezoidal rule.
+        num_repetitions: repetitions at each length.
     """
     num_timed = {name: max(1, min(generator.num_timed, num_codes // 16)) for name, generator in generators.items()}
     last = num_codes - 1 - max(num_timed.values()) * num_repetitions

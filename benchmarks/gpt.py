@@ -1,4 +1,4 @@
-"""The baseline of the priors: a GPT of the same sizes, written the way most of them are."""
+"""The baseline of the priors: a GPT of the same sizes, in the usual form."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from networks import CodePrior
 class GPT(nn.Module):
     """Learned absolute positions, pre-norm blocks, GELU, `scaled_dot_product_attention`.
 
-    The sequence is a class token followed by codes, like that of a `CodePrior`; class *c* is the token
-    `num_codes + c`. Dropout is applied where a `CodePrior` applies it: on the attention weights it would make the
-    baseline many times slower on a CPU.
+    A sequence is a class token followed by codes, as in a `CodePrior`; class *c* is the token `num_codes + c`. Dropout
+    is applied at the same points as in a `CodePrior`. On the attention weights it would make the baseline many times
+    slower on a CPU.
 
     Args:
-        num_codes, num_classes: together the vocabulary.
-        num_positions: the longest sequence.
-        width, num_layers, num_heads, feedforward_width, dropout: as usual.
-        stores_matrix: attention is written out as softmax(QKᵀ)V, which stores the length × length matrix.
+        num_codes, num_classes: numbers of codes and classes, which form the vocabulary.
+        num_positions: length of the longest sequence.
+        width, num_layers, num_heads, feedforward_width, dropout: sizes as in a `CodePrior`.
+        stores_matrix: compute attention as softmax(QKᵀ)V, which stores the length × length matrix.
     """
 
     def __init__(
@@ -47,16 +47,15 @@ class GPT(nn.Module):
         self.to_logits = nn.Linear(width, num_codes, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, length) tokens → (batch, length, num_codes) logits of the code after each."""
+        """Tokens (batch, length) → logits (batch, length, num_codes) of the next code."""
         return self.to_logits(self.hidden(tokens))
 
     def hidden(self, tokens: Tensor, cache: Tensor | None = None, start: int = 0) -> Tensor:
-        """What the logits are computed from, (batch, length, width).
+        """Last hidden layer (batch, length, width) of tokens (batch, length).
 
         Args:
-            tokens: (batch, length).
-            cache: see `empty_cache`; takes the keys and values of these tokens and gives those before them.
-            start: position of the first token; above 0 only with a cache, and one token at a time.
+            cache: keys and values of earlier tokens, see `empty_cache`; those of these tokens are added.
+            start: position of the first token; above 0 only with a cache, for a single token.
         """
         positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         x = self.dropout(self.tokens(tokens) + self.positions(positions))
@@ -65,14 +64,14 @@ class GPT(nn.Module):
         return self.norm(x)
 
     def empty_cache(self, batch_size: int) -> Tensor:
-        """Room for all keys and values: (layers, 2, batch, heads, num_positions, head width)."""
+        """Space for all keys and values: (layers, 2, batch, heads, num_positions, head width)."""
         head_width = self.tokens.embedding_dim // self.num_heads
         shape = (len(self.blocks), 2, batch_size, self.num_heads, self.num_positions, head_width)
         return torch.zeros(shape, device=self.tokens.weight.device)
 
 
 class GPTBlock(nn.Module):
-    """Attention and a feed-forward layer, each behind a norm and added to what came in."""
+    """Pre-norm residual attention and feed-forward layer."""
 
     def __init__(self, width: int, num_heads: int, feedforward_width: int, dropout: float, stores_matrix: bool) -> None:
         super().__init__()
@@ -100,7 +99,7 @@ class GPTBlock(nn.Module):
 
 
 def written_out_attention(queries: Tensor, keys: Tensor, values: Tensor, is_causal: bool) -> Tensor:
-    """softmax(QKᵀ)V, with the matrix stored."""
+    """Computes softmax(QKᵀ)V and stores the matrix."""
     scores = queries @ keys.mT * queries.shape[-1] ** -0.5
     if is_causal:
         is_hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
@@ -109,9 +108,9 @@ def written_out_attention(queries: Tensor, keys: Tensor, values: Tensor, is_caus
 
 
 def gpt_sizes(prior: CodePrior) -> dict[str, Any]:
-    """Arguments for a `GPT` of as many weights as a prior, as plain data.
+    """Arguments for a `GPT` with as many weights as a prior, as plain data.
 
-    It has keys and values for each head; its feed-forward layers are narrower by as many weights as these are more.
+    It has keys and values for each head, so its feed-forward layers are narrower.
     """
     arguments = prior.describe()["init_args"]
     width, num_heads = arguments["width"], arguments["num_heads"]
@@ -124,11 +123,11 @@ def gpt_sizes(prior: CodePrior) -> dict[str, Any]:
 
 
 def with_class_token(gpt: GPT, codes: Tensor, labels: Tensor) -> Tensor:
-    """(batch, length) codes → (batch, 1 + length) tokens."""
+    """Codes (batch, length) → tokens (batch, 1 + length)."""
     return torch.cat([gpt.num_codes + labels[:, None], codes], dim=1)
 
 
 def gpt_loss(gpt: GPT, codes: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of every code given those before it."""
+    """Cross-entropy of every code, given the codes before it."""
     logits = gpt(with_class_token(gpt, codes[:, :-1], labels))
     return F.cross_entropy(logits.float().transpose(1, 2), codes)

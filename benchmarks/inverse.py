@@ -1,12 +1,11 @@
-"""`python -m benchmarks.inverse`: which way back from a spectrogram gives the best sound, and how long it takes."""
+"""`python -m benchmarks.inverse`: compares quality and time of inversions from a spectrogram to a sound."""
 
 import argparse
-import json
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,6 +18,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.measuring import quiet
+from benchmarks.records import markdown_table, write_files
 from datamodules import SpectrogramDataModule
 from datamodules.files.data_root import DataRoot
 from datamodules.sounds import padded
@@ -26,7 +26,6 @@ from demo import LABELS
 from demo.sounds import synthesise
 from lightning_modules import VQVAE, load
 from media import Geometry, Spectrogram
-from media.files import atomic_path
 from media.sound.griffin_lim import griffin_lim
 from media.sound.phase_gradient import gradient_phase, random_phase
 from media.sound.sound_files import resample
@@ -35,10 +34,10 @@ from metrics.estimate import group_numbers, weighted_mean_estimate
 from runtime.doctor import describe_machine
 from runtime.exit_codes import end_in_words
 
-WIDTH = 210  # of the tables in a file
+WIDTH = 210  # of tables that are not printed to a terminal
 NUM_RESAMPLES = 1000
 ORIGINALS = "originals"
-Rows: TypeAlias = dict[str, dict[str, Any]]  # name of a way → name of a figure → figure
+Rows: TypeAlias = dict[str, dict[str, Any]]  # figures by way and by name
 COLUMNS = {
     "× time": "time_ratio",
     "distance, dB": "distance_db",
@@ -50,17 +49,17 @@ COLUMNS = {
     "heard": "heard",
 }
 NOTE = """\
-Ways: the first phases, random or from the magnitudes' gradient; momentum and iterations of Griffin-Lim after them. \
-× time: times as long as A on the same window, median. Distance: log-spectral, between the wanted spectrogram and that \
-of the sound. Convergence: norm of the difference of their magnitudes over that of the wanted ones. Less than A's: in \
-pairs of windows. To the original: log-spectral distance of the waveforms, in frames of 1024 samples every 256. Own \
-class, heard: shares of windows in which the tagger hears the own class more than the others, and at all. Means over \
-windows; in brackets 95 % intervals from resampled recordings."""
+Ways: the initial phases, random or from the gradient of the magnitudes; momentum and iterations of Griffin-Lim. \
+× time: median of the time over that of A on the same window. Distance: log-spectral distance between the target \
+spectrogram and that of the sound. Convergence: norm of the difference of their magnitudes over that of the target. \
+Less than A's: in pairs of windows. To the original: log-spectral distance of the waveforms, with frames of 1024 \
+samples and a hop of 256. Own class, heard: shares of windows in which the tagger prefers the right class, and hears \
+it at all. Figures are means over windows, with 95 % intervals from resampled recordings in brackets."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """From linear magnitudes to sound: the first phases, `random` or `gradient`, and Griffin-Lim after them."""
+    """An inversion of linear magnitudes by Griffin-Lim, from `random` phases or from those of their `gradient`."""
 
     start: str
     momentum: float
@@ -71,7 +70,7 @@ class Way:
         return f"{baseline}{self.start}, {self.momentum:g}, {self.num_iterations}"
 
     def invert(self, magnitude: Tensor, hop_samples: int) -> Tensor:
-        """(1, bins, frames) → (1, samples) in [-1, 1], as `Spectrogram.invert` does it."""
+        """Magnitudes (1, bins, frames) → sound (1, samples) in [-1, 1], as in `Spectrogram.invert`."""
         generator = torch.Generator().manual_seed(0)
         is_random = self.start == "random"
         phase = random_phase(magnitude, generator) if is_random else gradient_phase(magnitude, hop_samples, generator)
@@ -85,7 +84,7 @@ WAYS += [Way("gradient", 0.99, num) for num in (0, 8, 16, 32, 64, 128)]
 
 
 class Window(NamedTuple):
-    """A sound (samples,), the number of its class, and the recording that it is cut from."""
+    """A sound (samples,), its label, and the name of its recording."""
 
     waveform: Tensor
     label: int
@@ -95,10 +94,10 @@ class Window(NamedTuple):
 def main(args: Sequence[str] | None = None) -> None:
     """Prints a table for each kind of spectrogram, and writes `inverse.md` and `inverse.json`."""
     parser = argparse.ArgumentParser("python -m benchmarks.inverse", description=__doc__.partition(": ")[2])
-    parser.add_argument("--root", help="folder with sounds/, of which those for validation are taken; else synthesised")
-    parser.add_argument("--vqvae", help="checkpoint of a fitted VQ-VAE, to invert its reconstructions, too")
-    parser.add_argument("--tagger", help="YAMNet as a .tflite file, to tell whether the class is still heard")
-    parser.add_argument("--num_windows", type=int, default=32, help="of every class alike")
+    parser.add_argument("--root", help="folder with sounds/, to take validation sounds from; default: synthetic ones")
+    parser.add_argument("--vqvae", help="checkpoint of a VQ-VAE, to also invert its reconstructions")
+    parser.add_argument("--tagger", help="YAMNet as a .tflite file, to measure whether the class is heard")
+    parser.add_argument("--num_windows", type=int, default=32, help="windows, in equal shares of classes")
     parser.add_argument("--cache_dir", default="cache", help="folder for decoded sounds")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks"), help="folder for the files")
     options = parser.parse_args(args)
@@ -123,7 +122,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def sounds(options: argparse.Namespace, vqvae: VQVAE | None) -> tuple[list[Window], list[str]]:
-    """Windows for validation, as the VQ-VAE had them where there is one, and the names of the classes."""
+    """Returns validation windows, those of the VQ-VAE if there is one, and the names of the classes."""
     geometry = vqvae.geometry if vqvae else Geometry()
     if not options.root:
         num_samples, found = geometry.window_samples, []
@@ -136,19 +135,20 @@ def sounds(options: argparse.Namespace, vqvae: VQVAE | None) -> tuple[list[Windo
     data = SpectrogramDataModule(geometry, len(root.list_classes("sounds")), num_workers=0)
     data.root = root
     data.setup("validate")
-    chosen = data.examples(data.val_set, options.num_windows)
-    recordings = [data.val_set.windows[index][0].name for index in chosen.indices]
-    pairs = zip(chosen, recordings, strict=True)
-    return [Window(item["waveform"], item["label"], recording) for item, recording in pairs], data.classes
+    windows = []
+    for index in data.examples(data.val_set, options.num_windows).indices:
+        item, (file, *_) = data.val_set[index], data.val_set.windows[index]
+        windows.append(Window(item["waveform"], item["label"], file.name))
+    return windows, data.classes
 
 
 @torch.no_grad()
 def measure(
     windows: list[Window], classes: list[str], vqvae: VQVAE | None, tagger: YAMNet | None, ways: Sequence[Way] = WAYS
 ) -> Rows:
-    """The figures of each way, `USUAL` among them, and of the originals; all ways take turns at each window.
+    """Measures all ways, which include `USUAL`, in turn on each window, and the originals.
 
-    Without a VQ-VAE the spectrograms are those of the sounds; without a tagger nothing is told of classes.
+    Without a VQ-VAE the spectrograms are exact. Without a tagger there are no figures of classes.
     """
     spectrogram = Spectrogram(vqvae.geometry if vqvae else Geometry())
     found: dict[str, dict[str, list]] = {name: defaultdict(list) for name in (*map(str, ways), ORIGINALS)}
@@ -180,7 +180,7 @@ def measure(
 
 
 def distances(spectrogram: Spectrogram, wanted: Tensor, waveform: Tensor) -> tuple[float, float]:
-    """Log-spectral distance in dB and spectral convergence from a picture (1, 1, bins, frames) to that of a sound."""
+    """Log-spectral distance in dB and spectral convergence between a target (1, 1, bins, frames) and a sound."""
     found = spectrogram(waveform)
     difference_db = (found - wanted) * spectrogram.geometry.dynamic_range_db / 2
     expected = spectrogram.magnitude(wanted)
@@ -189,7 +189,7 @@ def distances(spectrogram: Spectrogram, wanted: Tensor, waveform: Tensor) -> tup
 
 
 def figures(values: dict[str, list], usual: dict[str, list], windows: list[Window]) -> dict[str, Any]:
-    """A way's times and distances, beside those of the usual way."""
+    """Summarises a way's times and distances, and compares them with the usual way's."""
     ratios = np.divide(values["seconds"], usual["seconds"])
     row = {"median_s": float(np.median(values["seconds"])), "time_ratio": float(np.median(ratios))}
     for name in ("distance_db", "convergence"):
@@ -201,7 +201,7 @@ def figures(values: dict[str, list], usual: dict[str, list], windows: list[Windo
 def agreement(
     tagger: YAMNet, classes: list[str], scores: list[Tensor], originals: list[Tensor], windows: list[Window]
 ) -> dict[str, Estimate]:
-    """The shares of windows from scores (1, tags) of each, and how much smaller they are than the originals'."""
+    """Shares of windows from their scores (1, tags), and how much smaller they are than the originals'."""
     labels, recordings = zip(*((window.label, window.recording) for window in windows), strict=True)
     metrics = [ClassAgreement(tagger.class_names, classes, num_resamples=NUM_RESAMPLES) for _ in range(2)]
     for metric, of_windows in zip(metrics, (scores, originals), strict=True):
@@ -212,36 +212,32 @@ def agreement(
 
 
 def mean(values: Sequence[float], windows: list[Window]) -> Estimate:
-    """Of one value a window."""
+    """Mean of one value for each window, with its interval."""
     groups = group_numbers([window.recording for window in windows]).numpy()
     return weighted_mean_estimate(np.asarray(values, float), groups, NUM_RESAMPLES, np.random.default_rng(0))
 
 
 def cells(rows: Rows) -> list[list[str]]:
-    """The table, its headings first; without figures that no way has."""
+    """The table, headings first, without figures that no way has."""
     names = {heading: name for heading, name in COLUMNS.items() if any(name in row for row in rows.values())}
     return [["way", *names], *([way, *(shown(row.get(name)) for name in names.values())] for way, row in rows.items())]
 
 
 def shown(figure: Estimate | float | None) -> str:
-    """With its interval, where it has one."""
+    """Formats a figure, with its interval if it has one."""
     if isinstance(figure, Estimate):
         return f"{figure.value:.3g} ({figure.low:.3g} – {figure.high:.3g})"
     return "" if figure is None else f"{figure:.2f}"
 
 
 def save(folder: Path, facts: Mapping[str, Any], results: Mapping[str, Rows]) -> None:
-    """Writes `inverse.md` and `inverse.json`; each appears whole or not at all."""
+    """Writes `inverse.md` and `inverse.json`."""
     lines = ["# Ways back from a spectrogram", "", *(f"- {line}" for line in facts["machine"])]
     lines += [f"- CPU, {facts['num_threads']} threads, {facts['num_windows']} windows", "", NOTE]
     for title, rows in results.items():
         headings, *others = cells(rows)
-        bars = [":--"] + ["--:"] * (len(headings) - 1)
-        lines += ["", f"## {title}", "", *("| " + " | ".join(row) + " |" for row in (headings, bars, *others))]
-    results_json = json.dumps({**facts, "results": results}, indent=2, ensure_ascii=False, default=asdict)
-    for name, text in {"inverse.md": "\n".join(lines), "inverse.json": results_json}.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        lines += ["", f"## {title}", "", *markdown_table(headings, others, left=(0,))]
+    write_files(folder / "inverse", "\n".join(lines) + "\n", {**facts, "results": results})
 
 
 if __name__ == "__main__":

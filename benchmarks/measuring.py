@@ -1,4 +1,4 @@
-"""Clocks, and the order in which things are measured."""
+"""Clocks, and the order of measurements."""
 
 import io
 import logging
@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from networks.prior.incremental import Precision
 
 MAX_REPETITIONS = 15
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,13 @@ class Plan:
     """How one run of the benchmarks measures.
 
     Attributes:
-        device: where everything is computed.
-        is_quick: fewer figures in less time.
-        seed: of weights and data.
-        overlay: a folder with `<system>.yaml` on top of the shipped configs, to measure other sizes.
-        num_repetitions: of each figure, as a rule.
-        enough_s: fast figures are repeated more often, for about so long.
-        patience_s: slow ones less often: after this time no repetition begins.
+        device: device of all computation.
+        is_quick: measure fewer figures in less time.
+        seed: seed of weights and data.
+        overlay: folder with `<system>.yaml` on top of the shipped configs, to measure other sizes.
+        num_repetitions: usual number of repetitions of each figure.
+        enough_s: time for which fast figures are repeated more often.
+        patience_s: time after which slow figures are not repeated.
     """
 
     device: torch.device
@@ -40,16 +42,16 @@ class Plan:
     patience_s: float = 75.0
 
     def seconds(self, run: Callable[[], object]) -> float:
-        """Wall-clock time of one call, work that a GPU still has to do included."""
+        """Measures the wall-clock time of one call, including pending work of a GPU."""
         self.synchronise()
         started_at = time.perf_counter()
         run()
         self.synchronise()
         return time.perf_counter() - started_at
 
-    def interleaved(self, contenders: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-        """What each contender measures, again and again in turn: what disturbs one disturbs the others as well."""
-        found: dict[str, list[float]] = {name: [] for name in contenders}
+    def interleaved(self, contenders: Mapping[str, Callable[[], Measured]]) -> dict[str, list[Measured]]:
+        """Lets contenders measure in turn, again and again, so that a disturbance affects all of them."""
+        found: dict[str, list[Measured]] = {name: [] for name in contenders}
         started_at = time.perf_counter()
         for num_done in range(MAX_REPETITIONS):
             if self.is_enough(num_done, time.perf_counter() - started_at):
@@ -59,22 +61,22 @@ class Plan:
         return found
 
     def is_enough(self, num_repetitions: int, seconds: float) -> bool:
-        """Whether so many repetitions, which took so long, are all there will be."""
+        """Whether no further repetition is needed after this number and time."""
         if num_repetitions < self.num_repetitions:
             return num_repetitions > 0 and seconds > self.patience_s
         return self.is_quick or seconds > self.enough_s
 
     def autocast(self, dtype: torch.dtype | None) -> AbstractContextManager:
-        """Mixed precision; None leaves fp32."""
+        """Mixed precision of this type; None for fp32."""
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     def half(self, precision: str) -> AbstractContextManager:
-        """What `Sampling.precision` means on a GPU: there autocast decides."""
+        """Autocast for this `Sampling.precision`, which has an effect on a GPU only."""
         is_wanted = precision == "float16" and self.device.type == "cuda"
         return self.autocast(torch.float16 if is_wanted else None)
 
     def of_weights(self, precision: Precision) -> Precision:
-        """What the sampler is given: on a GPU autocast does the rest."""
+        """The sampler's own precision, which is float32 on a GPU, as autocast decides there."""
         return precision if self.device.type == "cpu" else "float32"
 
     def synchronise(self) -> None:
@@ -84,13 +86,13 @@ class Plan:
 
 
 def tell(text: str) -> None:
-    """A line of progress."""
+    """Prints a line of progress."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the bars, hints and messages of what is measured."""
+    """Hides progress bars, hints and messages."""
     logging.disable(logging.INFO)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):

@@ -1,4 +1,4 @@
-"""How much memory a training step of the bottom prior needs, each in a process of its own."""
+"""Peak memory of a training step of the bottom prior, each measured in its own process."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def measure_memory(plan: Plan, batch_sizes: Sequence[int] = BATCH_SIZES) -> Part:
-    """By batch size, with and without activation checkpointing; only the smallest batch is repeated."""
+    """Measures several batch sizes, with and without activation checkpointing; repeats only the smallest one."""
     prior = build_prior(plan, "bottom")
     ways = {
         "ours": {"prior": prior.describe()},
@@ -36,7 +36,7 @@ def measure_memory(plan: Plan, batch_sizes: Sequence[int] = BATCH_SIZES) -> Part
     left_out = [case for case in cases if plan.is_quick and case[0] > smallest]
     repeated = [case for case in cases if not plan.is_quick and case[0] == smallest]
     tasks = [case for case in cases if case not in left_out] + repeated * (plan.num_repetitions - 1)
-    tasks.sort(key=lambda case: case[1] != MATRIX)  # the slowest first, so that no processor waits for it in the end
+    tasks.sort(key=lambda case: case[1] != MATRIX)  # the slowest ones first, to use all processors to the end
     tell(f"memory: {len(tasks)} processes, {NUM_AT_ONCE} at a time")
     with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
         peaks = list(pool.map(lambda task: peak_gib(plan, {"batch_size": task[0], **ways[task[1]]}), tasks))
@@ -50,7 +50,7 @@ def measure_memory(plan: Plan, batch_sizes: Sequence[int] = BATCH_SIZES) -> Part
 
 
 def peak_gib(plan: Plan, task: dict[str, Any]) -> float | None:
-    """The peak that `benchmarks.peak_of_step` finds in a process of its own; None if the memory does not suffice."""
+    """Runs `benchmarks.peak_of_step` in its own process and returns the peak; None if it runs out of memory."""
     num_threads = max(1, torch.get_num_threads() // NUM_AT_ONCE)
     found = subprocess.run(
         [sys.executable, "-m", "benchmarks.peak_of_step", json.dumps(task | {"device": str(plan.device)})],
@@ -62,5 +62,5 @@ def peak_gib(plan: Plan, task: dict[str, Any]) -> float | None:
     if found.returncode < 0 or "out of memory" in found.stderr or "can't allocate memory" in found.stderr:
         return None
     if found.returncode:
-        raise ValueError(f"The memory of a training step could not be measured: {found.stderr.strip()[-400:]}")
+        raise ValueError(f"The process that measures a training step failed: {found.stderr.strip()[-400:]}")
     return json.loads(found.stdout) / GIB

@@ -1,4 +1,4 @@
-"""The project's own models as the shipped configs make them, and their training step."""
+"""The project's models in the sizes of the shipped configs, and their training steps."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import cli
 from benchmarks.measuring import Plan
+from datamodules.sounds import padded
 from demo import LABELS
 from demo.sounds import synthesise
 from lightning_modules import VQVAE, System
@@ -20,7 +21,7 @@ BATCH_SIZES = {"vqvae": 8, "top": 4, "bottom": 1, "classifier": 8}
 
 
 def build(plan: Plan, system: str, *options: str) -> Any:
-    """Model with random weights, data module and trainer of a shipped config, as `cli.main` gives them."""
+    """Builds model, data module and trainer from a shipped config; the weights are random."""
     args = ["--config", f"{system}.yaml"]
     if plan.overlay is not None:
         args += ["--config", str(plan.overlay / f"{system}.yaml")]
@@ -30,12 +31,12 @@ def build(plan: Plan, system: str, *options: str) -> Any:
 
 
 def build_prior(plan: Plan, system: str) -> CodePrior:
-    """The network of `top.yaml` or `bottom.yaml`, which attends to all codes and keeps all activations."""
+    """Builds the network of `top.yaml` or `bottom.yaml`, with full attention and without checkpointing."""
     return variant(build(plan, system).model.network, attention_columns=None, activation_checkpointing=False)
 
 
 def variant(prior: CodePrior, **changes: Any) -> CodePrior:
-    """The same network, built with other arguments; the weights are the same."""
+    """Rebuilds a network with other arguments and the same weights."""
     description = prior.describe()
     changed = rebuild(description | {"init_args": description["init_args"] | changes})
     changed.load_state_dict(prior.state_dict())
@@ -44,13 +45,10 @@ def variant(prior: CodePrior, **changes: Any) -> CodePrior:
 
 def spectrograms(plan: Plan, vqvae: VQVAE, num: int) -> Tensor:
     """Spectrograms (num, 1, bins, frames) of synthetic cats and dogs."""
-    window_samples = vqvae.geometry.window_samples
-    rng = np.random.default_rng(plan.seed)
-    waveforms = np.zeros((num, window_samples), np.float32)
-    for number, waveform in enumerate(waveforms):
-        sound = synthesise(LABELS[number % len(LABELS)], rng, vqvae.geometry.sample_rate_hz)[:window_samples]
-        waveform[: len(sound)] = sound
-    return Spectrogram(vqvae.geometry)(torch.from_numpy(waveforms)).to(plan.device)
+    geometry, rng = vqvae.geometry, np.random.default_rng(plan.seed)
+    sounds = [synthesise(LABELS[number % len(LABELS)], rng, geometry.sample_rate_hz) for number in range(num)]
+    windows = [padded(sound[: geometry.window_samples], 0, geometry.window_samples) for sound in sounds]
+    return Spectrogram(geometry)(torch.from_numpy(np.stack(windows))).to(plan.device)
 
 
 def training_step(
@@ -60,15 +58,7 @@ def training_step(
     loss_of: Callable[[], Tensor],
     dtype: torch.dtype | None = None,
 ) -> Callable[[], None]:
-    """A function that learns from one batch: loss, gradients, clipping, a step of the optimiser.
-
-    Args:
-        plan: gives the device.
-        module: what learns.
-        optimizer: of its parameters.
-        loss_of: computes the loss of the batch.
-        dtype: of autocast; None for fp32.
-    """
+    """Returns a training step: loss, gradients, clipping and a step of the optimiser, with autocast to `dtype`."""
     module.to(plan.device).train()
 
     def step() -> None:
@@ -83,9 +73,9 @@ def training_step(
 
 
 def system_step(plan: Plan, system: System, num_samples: int, dtype: torch.dtype | None = None) -> Callable[[], None]:
-    """What a fit runs for each batch of so many samples, with the batch at hand.
+    """Returns the training step of a system on one batch, as a fit computes it.
 
-    A VQ-VAE is given spectrograms instead of waveforms, for its baseline computes none.
+    A VQ-VAE gets spectrograms in place of waveforms, as its baseline does not compute them.
     """
     if isinstance(system, VQVAE):
         batch = {"waveform": spectrograms(plan, system, num_samples)}
@@ -99,12 +89,12 @@ def system_step(plan: Plan, system: System, num_samples: int, dtype: torch.dtype
 
 
 def rates(plan: Plan, steps: dict[str, Callable[[], None]], num: int) -> dict[str, list[float]]:
-    """Units a second, of steps that handle `num` each; the first steps warm up."""
+    """Measures units per second of steps that handle `num` units each."""
     warm_up(steps.values())
     return plan.interleaved({name: lambda step=step: num / plan.seconds(step) for name, step in steps.items()})
 
 
 def warm_up(steps: Iterable[Callable[[], None]]) -> None:
-    """The first step starts libraries, codebooks and the optimiser's state."""
+    """Runs each step once, which initialises libraries, codebooks and the optimiser's state."""
     for step in steps:
         step()

@@ -1,16 +1,17 @@
-"""Videos that draw themselves: an animal opens its mouth at known times, while other things happen too.
+"""Drawn videos in which an animal opens its mouth at known times, among distractions.
 
-A film says what happens when, and `frames` draws it; the same seed always gives the same film and the same frames.
+A `Film` lists the events, and `frames` draws them. The same seed always gives the same film and the same frames.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
+
+from demo.video import write_video
 
 SIZE = (192, 108)
 DISTRACTIONS = ("shake", "flicker", "cuts", "second thing", "noise", "zoom and pan")
@@ -22,7 +23,7 @@ _SCALE = 2.0
 
 @dataclass(frozen=True)
 class Shot:
-    """What stands before the camera between two cuts. Positions and the radius in pixels of the scene."""
+    """The scene between two cuts, with positions and the radius of the head in pixels of the scene."""
 
     start_s: float
     background: np.ndarray
@@ -33,26 +34,15 @@ class Shot:
 
 @dataclass(frozen=True)
 class Film:
-    """What happens when.
-
-    Attributes:
-        seed: of everything.
-        frames_per_second: of the film itself.
-        duration_s: 6 to 10.
-        distractions: the ones of `DISTRACTIONS` that this film has.
-        events_s: (events,) when the mouth begins to open.
-        openings: (events, 3) seconds that each opening takes, that the mouth stays open until it closes (counted from
-            the event), and that the closing takes.
-        shots: one more than there are cuts.
-    """
+    """The events, distractions and shots of a film."""
 
     seed: int
     frames_per_second: int
-    duration_s: float
-    distractions: frozenset[str]
-    events_s: np.ndarray
-    openings: np.ndarray
-    shots: tuple[Shot, ...]
+    duration_s: float  # 6 to 10
+    distractions: frozenset[str]  # a subset of `DISTRACTIONS`
+    events_s: np.ndarray  # (events,) times at which the mouth starts to open
+    openings: np.ndarray  # (events, 3) seconds until the mouth is open, until it starts to close, and of the closing
+    shots: tuple[Shot, ...]  # one more than there are cuts
 
     @property
     def cuts_s(self) -> np.ndarray:
@@ -60,13 +50,13 @@ class Film:
 
 
 def sample_film(seed: int, distractions: frozenset[str] | None = None, frames_per_second: int | None = None) -> Film:
-    """A film of 6 to 10 s.
+    """Draws a film of 6 to 10 s.
 
     Args:
-        seed: of everything that is drawn.
-        distractions: of `DISTRACTIONS`; None draws them: one that the seed counts off (every seventh film has none
-            such), and each other one in one film of four.
-        frames_per_second: None draws 15, 25, 30 or 60.
+        seed: seed of everything that is drawn.
+        distractions: subset of `DISTRACTIONS`. None takes them in turn, one for each seed and none for every seventh,
+            and adds each other one with a probability of a quarter.
+        frames_per_second: frame rate; None draws 15, 25, 30 or 60.
     """
     rng = np.random.default_rng([seed, 0])
     counted = seed % (len(DISTRACTIONS) + 1)
@@ -94,7 +84,7 @@ def sample_film(seed: int, distractions: frozenset[str] | None = None, frames_pe
 
 
 def without_animal_motion(film: Film) -> Film:
-    """The same film in which nothing happens but the distractions."""
+    """The same film without events, only with its distractions."""
     return replace(film, events_s=film.events_s[:0], openings=film.openings[:0])
 
 
@@ -102,13 +92,13 @@ def frames(film: Film, grid_hz: float | None = None) -> Iterator[tuple[np.ndarra
     """Draws the film.
 
     Args:
-        film: as `sample_film` gives it.
-        grid_hz: None gives the film's own frames, a number those that a viewer sees at this rate, as
-            `media.video.video_files.read_frames` does: a frame that stays is the same array.
+        film: film to draw.
+        grid_hz: rate at which frames are repeated or skipped, as in `media.video.video_files.read_frames`; None for the
+            film's own frames. A repeated frame is the same array.
 
     Yields:
-        The frame, uint8 (108, 192, 3), and the region, float (7, 7) in [0, 1]: the animal's rough box as a class
-        activation map would show it. The region is renewed four times a second.
+        Frame, uint8 (108, 192, 3), and region, float (7, 7) in [0, 1]: the animal's approximate box, as a class
+        activation map shows it, updated four times a second.
     """
     camera, rate = _Camera(film), grid_hz or film.frames_per_second
     shown, region_age = None, None
@@ -122,14 +112,9 @@ def frames(film: Film, grid_hz: float | None = None) -> Iterator[tuple[np.ndarra
         yield frame, region
 
 
-def write_film(film: Film, path: Path, crf: int = 23) -> None:
+def write_film(film: Film, path: Path) -> None:
     """Writes the film's own frames as H.264."""
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=film.frames_per_second, options={"crf": str(crf)})
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        for frame, _ in frames(film):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
-        container.mux(stream.encode())
+    write_video(path, (Image.fromarray(frame) for frame, _ in frames(film)), film.frames_per_second, SIZE)
 
 
 class _Camera:
@@ -149,7 +134,7 @@ class _Camera:
         self.thing_radius, self.thing_colour = rng.uniform(18, 36), tuple(rng.integers(20, 235, 3).tolist())
 
     def shoot(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """A frame, and the head's [left, top, right, bottom] as parts of it."""
+        """Draws a frame, and gives the head's [left, top, right, bottom] as fractions of its sides."""
         film, time_s = self.film, number / self.film.frames_per_second
         shot = [shot for shot in film.shots if shot.start_s <= time_s + 1e-6][-1]
         scene = Image.fromarray(shot.background)
@@ -175,7 +160,7 @@ class _Camera:
         return levels.round().clip(0, 255).astype(np.uint8), box
 
     def _view(self, time_s: float) -> tuple[np.ndarray, float]:
-        """Upper left corner in the scene, and pixels of the scene for one of the frame."""
+        """Upper left corner of the frame in the scene, and pixels of the scene per pixel of the frame."""
         scale, middle = _SCALE, np.array(_SCENE_SIZE) / 2
         if "zoom and pan" in self.film.distractions:
             elapsed_s = time_s - self.film.duration_s / 2
@@ -222,12 +207,8 @@ def _draw_head(draw: ImageDraw.ImageDraw, centre: np.ndarray, shot: Shot, mouth_
     (x, y), r = centre, shot.radius
     dark = tuple(level * 2 // 3 for level in shot.fur)
     for side in (-1, 1):
-        ear = [
-            (x + side * 0.9 * r, y - 1.25 * r),
-            (x + side * 0.2 * r, y - 0.7 * r),
-            (x + side * 0.95 * r, y - 0.2 * r),
-        ]
-        draw.polygon(ear, fill=dark)
+        corners = ((0.9, -1.25), (0.2, -0.7), (0.95, -0.2))
+        draw.polygon([(x + side * right * r, y + down * r) for right, down in corners], fill=dark)
     draw.ellipse((x - r, y - 0.9 * r, x + r, y + 0.9 * r), fill=shot.fur)
     for side in (-1, 1):
         eye_x, eye_y = x + side * 0.4 * r, y - 0.25 * r

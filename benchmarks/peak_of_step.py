@@ -1,4 +1,4 @@
-"""The peak memory of one training step, told by the process that does it: `python -m benchmarks.peak_of_step TASK`."""
+"""`python -m benchmarks.peak_of_step TASK`: measures the peak memory of one training step in this process."""
 
 import json
 import sys
@@ -13,13 +13,13 @@ from runtime.memory import peak_process_bytes
 
 
 def peak_bytes(batch_size: int, device: str, prior: dict[str, Any] | None = None, gpt: Any = None) -> int:
-    """Memory above that of the process before the model was made.
+    """Peak memory above that of the process before the model was built.
 
     Args:
         batch_size: sequences in the batch.
-        device: a CUDA device, whose allocator is asked, under fp16 autocast; or a CPU, for the memory of the process.
+        device: CUDA device, measured by its allocator under fp16 autocast, or CPU, measured by the process.
         prior: description of a bottom prior.
-        gpt: in its place, arguments of a `GPT`.
+        gpt: arguments of a `GPT`, in place of a prior.
     """
     before = _peak(device)
     module = (build(prior) if gpt is None else GPT(**gpt)).to(device)
@@ -29,8 +29,7 @@ def peak_bytes(batch_size: int, device: str, prior: dict[str, Any] | None = None
     optimizer = torch.optim.AdamW(module.parameters())
     with torch.autocast("cuda", torch.float16, enabled=device.startswith("cuda")):
         if gpt is None:
-            top_codes = codes[:, : length // module.top_context.scale**2]
-            logits = module(codes, labels, top_codes)
+            logits = module(codes, labels, codes[:, : length // module.top_context.scale**2])
             loss = F.cross_entropy(logits.float().transpose(1, 2), codes)
         else:
             loss = gpt_loss(module, codes, labels)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.perplexity`: what faster sampling costs, on held-out codes of your own fitted priors."""
+"""`python -m benchmarks.perplexity`: measures the cost of faster sampling in perplexity of your own priors."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Prints the perplexity of validation codes at each precision of `Sampling`, beside that at float32."""
+    """Prints the perplexity of validation codes at each precision of `Sampling`."""
     parser = argparse.ArgumentParser("python -m benchmarks.perplexity", description=__doc__.partition(": ")[2])
-    parser.add_argument("--root", default="data", help="folder with the sounds that the models were fitted on")
+    parser.add_argument("--root", default="data", help="folder with the sounds of the fits")
     parser.add_argument("--checkpoints", default="checkpoints", help="folder with vqvae/, top/ and bottom/")
-    parser.add_argument("--config", help="overlay that the models were fitted with, like demo.yaml")
-    parser.add_argument("--num_windows", type=int, default=16, help="validation windows, of every class alike")
+    parser.add_argument("--config", help="overlay of the fits, such as demo.yaml")
+    parser.add_argument("--num_windows", type=int, default=16, help="validation windows, in equal shares of classes")
     options = parser.parse_args(args)
     table = Table("prior", "precision", "perplexity", "more than at float32", box=SIMPLE)
     for level in ("top", "bottom"):
@@ -42,26 +42,19 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def held_out_codes(level: str, options: argparse.Namespace) -> dict[str, Tensor]:
-    """A batch of validation windows: `top_codes`, `bottom_codes` where they are needed, and `label`."""
+    """Loads a batch of validation windows: `top_codes`, `label`, and for the bottom prior `bottom_codes`."""
     overlay = ["--config", options.config] if options.config else []
     data = ["--data.root", options.root, "--data.vqvae", f"{options.checkpoints}/vqvae/best.ckpt"]
     with quiet():
         parts = cli.main(["--config", f"{level}.yaml", *overlay, *data, "--trainer.logger", "false"], run=False)
         parts.datamodule.setup("validate")
         examples = parts.datamodule.examples(parts.datamodule.val_set, options.num_windows)
-        return torch.utils.data.default_collate([examples[i] for i in range(len(examples))])
+        return torch.utils.data.default_collate(list(examples))
 
 
 @torch.no_grad()
 def perplexity(prior: CodePrior, batch: dict[str, Tensor], level: str, precision: Precision) -> float:
-    """Of codes given those before them, each computed alone as in sampling.
-
-    Args:
-        prior: in evaluation mode.
-        batch: codes and labels.
-        level: whose codes are predicted.
-        precision: see `Sampling`.
-    """
+    """Computes the perplexity of a batch's codes for a prior in evaluation mode, code by code as in sampling."""
     codes = batch[f"{level}_codes"]
     context = prior.context(batch["top_codes"] if level == "bottom" else None)
     stepper = PriorStepper(prior, batch["label"], precision)

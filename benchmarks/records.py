@@ -1,4 +1,4 @@
-"""What was measured, as tables on the screen, as Markdown and as JSON."""
+"""Measurements as tables on the screen, as Markdown and as JSON."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +14,7 @@ from rich.table import Table
 from media.files import atomic_path
 
 LEFT_OUT = "left out in --quick"
+FEW = {1: "one repetition", 2: "two repetitions"}
 NOTE = (
     "Medians; in brackets the smallest and the largest repetition. × A is how many times as fast (of memory: as small) "
     "as baseline A of the same case, and so on."
@@ -22,31 +23,21 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Row:
-    """One figure.
+    """One figure."""
 
-    Attributes:
-        case: what is done; rows of one case are compared.
-        name: who does it.
-        unit: `s` and `GiB` are the better the smaller, all that ends with `/s` the larger.
-        values: one a repetition; none where it was not measured.
-        is_baseline: whether the others of the case are held against it.
-        remark: what is to be known besides.
-    """
-
-    case: str
-    name: str
-    unit: str
-    values: list[float]
-    is_baseline: bool = False
+    case: str  # task; rows of one case are compared
+    name: str  # implementation
+    unit: str  # smaller is better for `s` and `GiB`, larger for units that end with `/s`
+    values: list[float]  # one for each repetition
+    is_baseline: bool = False  # the others of the case are compared with it
     remark: str = ""
 
     @property
     def median(self) -> float | None:
-        """Of the repetitions."""
         return median(self.values) if self.values else None
 
     def ratio_to(self, other: "Row") -> float | None:
-        """How many times as good this is."""
+        """How many times as good as the other row this one is."""
         if not self.median or not other.median:
             return None
         return self.median / other.median if self.unit.endswith("/s") else other.median / self.median
@@ -54,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """A table."""
+    """A table of rows."""
 
     name: str
     title: str
@@ -62,11 +53,11 @@ class Part:
 
     @property
     def baselines(self) -> list[str]:
-        """In the order in which they come."""
+        """Names of all baselines, in the order of the rows."""
         return list(dict.fromkeys(row.name for row in self.rows if row.is_baseline))
 
     def ratios(self, row: Row) -> dict[str, float]:
-        """How many times as good a row is as each baseline of its case."""
+        """How many times as good as each baseline of its case a row is."""
         if row.is_baseline:
             return {}
         others = [other for other in self.rows if other.is_baseline and other.case == row.case]
@@ -74,7 +65,7 @@ class Part:
         return {name: ratio for name, ratio in found.items() if ratio is not None}
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Headings and cells."""
+        """Headings, and the cells of each row."""
         letters = dict(zip(self.baselines, ascii_uppercase, strict=False))
         headings = ["case", "who", "median", "(from – to)", *(f"× {letter}" for letter in letters.values()), "remark"]
         cells, case_before = [], None
@@ -87,7 +78,7 @@ class Part:
                     "–" if row.median is None else f"{shown(row.median)} {row.unit}",
                     f"({shown(min(row.values))} – {shown(max(row.values))})" if len(row.values) > 1 else "",
                     *(shown(ratios[name]) if name in ratios else "" for name in letters),
-                    ", ".join(filter(None, [row.remark, few(row.values)])),
+                    ", ".join(filter(None, [row.remark, FEW.get(len(row.values))])),
                 ]
             )
             case_before = row.case
@@ -101,25 +92,20 @@ def rows(
     baselines: Collection[str],
     remarks: str | Mapping[str, str] = "",
 ) -> list[Row]:
-    """The rows of one case, from the repetitions by name; a remark is that of all, or by name."""
+    """The rows of one case from the repetitions of each name, with one remark for all or one for each name."""
     remarks = dict.fromkeys(measured, remarks) if isinstance(remarks, str) else remarks
     return [
         Row(case, name, unit, values, name in baselines, remarks.get(name, "")) for name, values in measured.items()
     ]
 
 
-def few(values: Collection[float]) -> str:
-    """A warning where a median is none."""
-    return {1: "one repetition", 2: "two repetitions"}.get(len(values), "")
-
-
 def shown(value: float) -> str:
-    """Three digits."""
+    """Formats three digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def screen_table(part: Part) -> Table:
-    """For the terminal."""
+    """Makes a table for the terminal."""
     headings, cells = part.table()
     table = Table(box=SIMPLE, title=part.title)
     for number, heading in enumerate(headings):
@@ -131,29 +117,35 @@ def screen_table(part: Part) -> Table:
 
 
 def markdown(facts: Mapping[str, Any], parts: Sequence[Part]) -> str:
-    """All tables, below the machine they were measured on."""
+    """Formats all tables, after the description of the machine."""
     lines = ["# Benchmarks", "", *(f"- {line}" for line in facts["machine"])]
     lines += [f"- {facts['device']}, {facts['num_threads']} threads, seed {facts['seed']}"]
     lines += ["- quick: fewer figures and repetitions"] if facts["is_quick"] else []
     lines += ["", NOTE]
     for part in parts:
         headings, cells = part.table()
-        bars = [":--" if number in (0, 1, len(headings) - 1) else "--:" for number in range(len(headings))]
-        lines += ["", f"## {part.title}", ""]
-        lines += ["| " + " | ".join(row) + " |" for row in (headings, bars, *cells)]
+        lines += ["", f"## {part.title}", "", *markdown_table(headings, cells, left=(0, 1, len(headings) - 1))]
     return "\n".join(lines) + "\n"
 
 
+def markdown_table(headings: list[str], cells: list[list[str]], left: Collection[int]) -> list[str]:
+    """Lines of a table, with the columns `left` aligned to the left and the others to the right."""
+    bars = [":--" if number in left else "--:" for number in range(len(headings))]
+    return ["| " + " | ".join(row) + " |" for row in (headings, bars, *cells)]
+
+
 def save(folder: Path, facts: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """Writes `benchmarks.json` and `benchmarks.md`; each appears whole or not at all."""
+    """Writes `benchmarks.json` and `benchmarks.md`."""
     figures = {
         part.name: [asdict(row) | {"median": row.median, "ratios": part.ratios(row)} for row in part.rows]
         for part in parts
     }
-    texts = {
-        "benchmarks.json": json.dumps({**facts, "parts": figures}, indent=2, ensure_ascii=False) + "\n",
-        "benchmarks.md": markdown(facts, parts),
-    }
-    for name, text in texts.items():
-        with atomic_path(folder / name) as temporary:
+    write_files(folder / "benchmarks", markdown(facts, parts), {**facts, "parts": figures})
+
+
+def write_files(path: Path, page: str, data: Mapping[str, Any]) -> None:
+    """Writes a page as `<path>.md` and data as `<path>.json`; dataclasses become dicts."""
+    texts = {".md": page, ".json": json.dumps(data, indent=2, ensure_ascii=False, default=asdict) + "\n"}
+    for suffix, text in texts.items():
+        with atomic_path(path.with_suffix(suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")

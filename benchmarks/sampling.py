@@ -1,4 +1,4 @@
-"""How fast codes are drawn from the priors."""
+"""Speed of sampling codes from the priors."""
 
 from functools import partial
 
@@ -30,7 +30,7 @@ OURS, ALONE = "ours, float32", "ours, float32, batch 1"
 
 
 def measure_sampling(plan: Plan) -> Part:
-    """Both priors: all codes of a window one after the other, and codes a second in a batch."""
+    """Measures both priors: the time for all codes of a window, and codes per second in a batch."""
     found: list[Row] = []
     for level in ("top", "bottom"):
         prior = build_prior(plan, level).to(plan.device).eval()
@@ -41,8 +41,7 @@ def measure_sampling(plan: Plan) -> Part:
 
 
 def measure_window(plan: Plan, level: str, prior: CodePrior, gpt: GPT) -> list[Row]:
-    """Seconds for the codes of one window: ours are really drawn; baselines that take long, and in quick all, are
-    extrapolated."""
+    """Measures the seconds for the codes of one window. Slow baselines, and in quick mode all, are extrapolated."""
     num_codes = prior.num_rows * prior.num_columns
     case = f"{num_codes} {level} codes, batch 1"
     tell(f"sampling: {case}")
@@ -52,41 +51,36 @@ def measure_window(plan: Plan, level: str, prior: CodePrior, gpt: GPT) -> list[R
         if plan.device.type == "cpu" or precision != "int8"
     }
     if level == "bottom" and not plan.is_quick:
-        ours |= {
-            f"ours, {precision}, attention_columns {ATTENTION_COLUMNS}": (endless(prior), precision)
-            for precision in ("float32", "int8")
-            if f"ours, {precision}" in ours
-        }
-    baselines: dict[str, Generator] = {CACHED: CachedGenerator(gpt), RECOMPUTED: RecomputedGenerator(gpt)}
+        for precision in ("float32", "int8"):
+            if f"ours, {precision}" in ours:
+                ours[f"ours, {precision}, attention_columns {ATTENTION_COLUMNS}"] = (bound(prior), precision)
+    extrapolated: dict[str, Generator] = {CACHED: CachedGenerator(gpt), RECOMPUTED: RecomputedGenerator(gpt)}
     if plan.is_quick:
         num_lengths = FEW_LENGTHS
-        generators = {name: OurGenerator(plan, *way) for name, way in ours.items()} | baselines
-        measured = integrated_s(plan, generators, num_codes, num_lengths, plan.num_repetitions)
-        extrapolated = set(generators)
+        extrapolated = {name: OurGenerator(plan, *way) for name, way in ours.items()} | extrapolated
+        measured = integrated_s(plan, extrapolated, num_codes, num_lengths, plan.num_repetitions)
     else:
         num_lengths = NUM_LENGTHS
         runs = {name: partial(draw_window, plan, *way) for name, way in ours.items()}
         if level == "top":  # the bottom codes would take minutes
-            runs[CACHED] = partial(baselines.pop(CACHED).run, num_codes)
-        for run in (partial(draw_window, plan, prior, num_columns=2), partial(CachedGenerator(gpt).run, 2)):
-            run()  # warms up
+            runs[CACHED] = partial(extrapolated.pop(CACHED).run, num_codes)
+        draw_window(plan, prior, num_columns=2)  # warms up
+        CachedGenerator(gpt).run(2)
         contenders = {name: partial(plan.seconds, run) for name, run in runs.items()}
-        contenders |= {
-            name: lambda generator=generator: integrated_s(plan, {"": generator}, num_codes, num_lengths, 1)[""][0]
-            for name, generator in baselines.items()
-        }
+        for name, generator in extrapolated.items():
+            integrate = partial(integrated_s, plan, {"": generator}, num_codes, num_lengths, 1)
+            contenders[name] = lambda integrate=integrate: integrate()[""][0]
         measured = plan.interleaved(contenders)
-        extrapolated = set(baselines)
     remarks = dict.fromkeys(extrapolated, f"extrapolated from {num_lengths} prefix lengths")
     return rows(case, "s", measured, (CACHED, RECOMPUTED), remarks)
 
 
 def measure_batch(plan: Plan, level: str, prior: CodePrior, gpt: GPT) -> list[Row]:
-    """Codes a second of several sequences at once, against those of a single one."""
+    """Measures codes per second of several sequences at once, beside those of a single one."""
     found: list[Row] = []
     ways = {f"{level} codes, batch {BATCH_SIZE}": prior}
     if level == "bottom":
-        ways[f"{level} codes, batch {BATCH_SIZE}, attention_columns {ATTENTION_COLUMNS}"] = endless(prior)
+        ways[f"{level} codes, batch {BATCH_SIZE}, attention_columns {ATTENTION_COLUMNS}"] = bound(prior)
     for case, network in ways.items():
         if plan.is_quick and level == "bottom":
             found.append(Row(case, OURS, "codes/s", [], remark=LEFT_OUT))
@@ -109,8 +103,8 @@ def measure_batch(plan: Plan, level: str, prior: CodePrior, gpt: GPT) -> list[Ro
     return found
 
 
-def endless(prior: CodePrior) -> CodePrior:
-    """The same prior with a bounded view."""
+def bound(prior: CodePrior) -> CodePrior:
+    """Bounds the attention of a prior to a few columns, with the same weights."""
     columns = min(ATTENTION_COLUMNS, prior.num_columns)
     return variant(prior, attention_columns=columns).to(prior.to_logits.weight.device).eval()
 
@@ -118,11 +112,9 @@ def endless(prior: CodePrior) -> CodePrior:
 def draw_window(
     plan: Plan, prior: CodePrior, precision: Precision = "float32", num_columns: int | None = None
 ) -> Tensor:
-    """Codes as the project samples them."""
+    """Draws codes as the project does."""
     labels = torch.zeros(1, dtype=torch.long, device=plan.device)
-    num_columns = num_columns or prior.num_columns
+    sampling = Sampling(precision=plan.of_weights(precision))
     with plan.half(precision):
         top_codes = random_top_codes(prior, 1)
-        return sample_codes(
-            prior, labels, num_columns, [plan.seed], Sampling(precision=plan.of_weights(precision)), top_codes
-        )
+        return sample_codes(prior, labels, num_columns or prior.num_columns, [plan.seed], sampling, top_codes)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.timing`: how well the activity meter finds when a drawn animal opens its mouth."""
+"""`python -m benchmarks.timing`: measures how well the activity meter detects when a drawn animal opens its mouth."""
 
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +20,13 @@ from media.video.video_files import read_frames
 from metrics.event_timing import Recording, match_events, measure_timing
 from runtime.exit_codes import end_in_words
 
-MeterSettings = tuple[()] | tuple[ActivitySettings, StabilisationSettings]
 GRID_HZ = 25
 TOLERANCE_S = 0.08
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One film, what was found in it with and without the region, and how long that took."""
+    """A film, its activity measured with and without the region, and the time that this took."""
 
     film: Film
     with_region: Activity
@@ -36,15 +35,15 @@ class Measured:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Prints how many of the events are found, for each kind of distraction and in all, beside the share by chance.
+    """Prints precision and recall of the onsets for each kind of distraction and in all, beside the level of chance.
 
-    The defaults of `ActivitySettings` were chosen on the films from seed 100; those from seed 0 are the test. Others
-    are measured with, say, `--activity.block 7`.
+    The defaults of `ActivitySettings` were chosen on the films from seed 100; those from seed 0 are the test set.
+    `--activity.block 7`, say, measures other settings.
     """
     parser = ArgumentParser("python -m benchmarks.timing", description=__doc__.partition(": ")[2])
-    parser.add_argument("--first_seed", type=int, default=0, help="of the films that are drawn")
-    parser.add_argument("--num_films", type=int, default=20)
-    parser.add_argument("--num_encoded", type=int, default=6, help="films that are also written and read as H.264")
+    parser.add_argument("--first_seed", type=int, default=0, help="seed of the first film")
+    parser.add_argument("--num_films", type=int, default=20, help="films that are drawn")
+    parser.add_argument("--num_encoded", type=int, default=6, help="films that are also encoded and decoded as H.264")
     parser.add_argument("--activity", type=ActivitySettings, default=ActivitySettings())
     parser.add_argument("--stabilisation", type=StabilisationSettings, default=StabilisationSettings())
     options = parser.instantiate_classes(parser.parse_args(args))
@@ -56,52 +55,34 @@ def main(args: Sequence[str] | None = None) -> None:
     console = Console()
     for name in ("with_region", "without_region"):
         console.print(table(drawn, read, name))
-    found = [film.with_region.cuts_s for film in drawn]
-    hits = sum(
-        len(match_events(film.film.cuts_s, cuts_s, TOLERANCE_S)) for film, cuts_s in zip(drawn, found, strict=True)
-    )
     num_cuts = sum(len(film.cuts_s) for film in films)
-    console.print(f"Cuts: {num_cuts}, found {hits} of them and {sum(map(len, found)) - hits} where there is none.")
+    num_found = sum(len(one.with_region.cuts_s) for one in drawn)
+    num_hits = sum(len(match_events(one.film.cuts_s, one.with_region.cuts_s, TOLERANCE_S)) for one in drawn)
+    console.print(f"Cuts: {num_cuts}, found {num_hits} of them and {num_found - num_hits} that are none.")
     console.print(f"Time: {np.mean([film.ms_per_frame for film in drawn]):.2f} ms a frame.")
 
 
-def measure(film: Film, settings: MeterSettings = (), encode: bool = False) -> Measured:
-    """Runs the meter over a film at 25 frames a second.
-
-    Args:
-        film: the film.
-        settings: numbers of the method; those that are not given have their defaults.
-        encode: whether its frames are written as H.264 and read again, or go straight to the meter.
-    """
+def measure(film: Film, settings: tuple[ActivitySettings, StabilisationSettings], encode: bool = False) -> Measured:
+    """Runs the meter over a film at 25 frames per second; if asked, after encoding and decoding it as H.264."""
     pairs = list(frames(film, GRID_HZ))
     pictures, regions = [picture for picture, _ in pairs], [region for _, region in pairs]
     if encode:
         with tempfile.TemporaryDirectory() as folder:
             write_film(film, path := Path(folder) / "film.mp4")
             pictures = [picture for _, picture in read_frames(path, GRID_HZ)]
-    started_s = time.process_time()
-    with_region = measure_activity(pictures, regions, settings)
-    without_region = measure_activity(pictures, [None] * len(pictures), settings)
-    return Measured(film, with_region, without_region, 500 * (time.process_time() - started_s) / len(pictures))
-
-
-def measure_activity(
-    pictures: Iterable[np.ndarray], regions: Iterable[np.ndarray | None], settings: MeterSettings = ()
-) -> Activity:
-    """The meter's result for frames at 25 a second."""
-    meter = ActivityMeter(GRID_HZ, *settings)
-    for picture, region in zip(pictures, regions, strict=False):
-        meter.add(picture, region)
-    return meter.finish()
+    started_s, activities = time.process_time(), []
+    for given in (regions, [None] * len(pictures)):
+        meter = ActivityMeter(GRID_HZ, *settings)
+        for picture, region in zip(pictures, given, strict=False):
+            meter.add(picture, region)
+        activities.append(meter.finish())
+    return Measured(film, *activities, 500 * (time.process_time() - started_s) / len(pictures))
 
 
 def table(drawn: list[Measured], read: list[Measured], name: str) -> Table:
-    """The figures for each kind of film: drawn ones, and those written and read as H.264.
+    """Tabulates the figures `with_region` or `without_region` of each kind of film, drawn or decoded from H.264.
 
-    "Off by" is the median distance of an event to the nearest onset, "shifted" the F1 of shifted onsets, p its p-value.
-
-    Args:
-        name: `with_region` or `without_region`.
+    "Off by" is the median distance from an event to the nearest onset, "shifted" the F1 of shifted onsets.
     """
     columns = ("with", "films", "events", "onsets", "off by", "prec.", "recall", "F1", "shifted", "p")
     result = Table(*columns, title=name.replace("_", " "), box=SIMPLE, padding=0)
@@ -111,7 +92,8 @@ def table(drawn: list[Measured], read: list[Measured], name: str) -> Table:
     for kind, films in groups.items():
         if not films:
             continue
-        figures = measure_timing([recording(film.film, getattr(film, name)) for film in films], TOLERANCE_S)
+        recordings = [Recording(one.film.events_s, getattr(one, name).onsets_s, one.film.duration_s) for one in films]
+        figures = measure_timing(recordings, TOLERANCE_S)
         result.add_row(
             kind,
             *map(str, (len(films), figures.num_events, figures.num_onsets)),
@@ -120,11 +102,6 @@ def table(drawn: list[Measured], read: list[Measured], name: str) -> Table:
             f"{figures.p_value:.3f}",
         )
     return result
-
-
-def recording(film: Film, activity: Activity) -> Recording:
-    """The film's events beside the onsets that were found."""
-    return Recording(film.events_s, activity.onsets_s, film.duration_s)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How fast the models learn: steps of the training, without the loading of the data."""
+"""Speed of training steps, without loading the data."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,32 +15,22 @@ from lightning_modules import BottomPrior, TopPrior
 from networks import CodePrior
 
 ROSINALITY = "VQ-VAE-2 as rosinality writes it"
-PLAIN_SIZES = (
-    "in_channels",
-    "width",
-    "num_residual_blocks",
-    "residual_width",
-    "embedding_dim",
-    "num_codes",
-    "bottom_stride",
-)
 NANOGPT = "nanoGPT's block at the same sizes"
 
 
 def measure_training(plan: Plan) -> Part:
-    """The VQ-VAE-2 and both priors."""
+    """Measures the VQ-VAE-2 and both priors."""
     found = [*measure_vqvae(plan), *measure_prior(plan, "top"), *measure_prior(plan, "bottom")]
     return Part("training", "Training steps", found)
 
 
 def measure_vqvae(plan: Plan) -> list[Row]:
-    """Spectrograms a second."""
+    """Measures spectrograms per second."""
     num = BATCH_SIZES["vqvae"]
     case = f"VQ-VAE-2, batch {num}"
     tell(f"training: {case}")
     vqvae, in_bf16 = (build(plan, "vqvae").model for _ in range(2))
-    sizes = vqvae.network.describe()["init_args"]
-    plain = PlainVQVAE2(**{name: sizes[name] for name in PLAIN_SIZES})
+    plain = PlainVQVAE2(**vqvae.network.describe()["init_args"])
     batch = spectrograms(plan, vqvae, num)
     optimizer = torch.optim.Adam(plain.parameters(), lr=3e-4)
     steps = {
@@ -52,10 +42,9 @@ def measure_vqvae(plan: Plan) -> list[Row]:
 
 
 def measure_prior(plan: Plan, level: str) -> list[Row]:
-    """Codes a second; those of the bottom level with and without what makes them cheaper."""
-    num = BATCH_SIZES[level]
+    """Measures codes per second, for the bottom prior with and without bounded attention and checkpointing."""
+    num, system = BATCH_SIZES[level], TopPrior if level == "top" else BottomPrior
     prior = build_prior(plan, level)
-    system = TopPrior if level == "top" else BottomPrior
     case = f"{level.capitalize()} prior, {prior.sequence_length} positions, batch {num}"
     if plan.is_quick and level == "top":  # the same network as the bottom prior's
         return [Row(case, "ours", "codes/s", [], remark=LEFT_OUT)]
@@ -63,11 +52,9 @@ def measure_prior(plan: Plan, level: str) -> list[Row]:
     changes: dict[str, dict[str, Any]] = {"ours": {}}
     if level == "bottom":
         bounded = {"attention_columns": min(ATTENTION_COLUMNS, prior.num_columns)}
-        changes |= {
-            f"ours, attention_columns {ATTENTION_COLUMNS}": bounded,
-            "ours, activation checkpointing": {"activation_checkpointing": True},
-            "ours, both": {"activation_checkpointing": True} | bounded,
-        }
+        checkpointed = {"activation_checkpointing": True}
+        changes[f"ours, attention_columns {ATTENTION_COLUMNS}"] = bounded
+        changes |= {"ours, activation checkpointing": checkpointed, "ours, both": checkpointed | bounded}
     left_out = [name for name, changed in changes.items() if plan.is_quick and changed]
     steps = {
         name: system_step(plan, system(variant(prior, **changed)), num)
@@ -80,7 +67,7 @@ def measure_prior(plan: Plan, level: str) -> list[Row]:
 
 
 def nanogpt_step(plan: Plan, prior: CodePrior, num_samples: int) -> Callable[[], None]:
-    """The training step of a GPT of the same sizes."""
+    """Returns the training step of a GPT of the same sizes."""
     gpt = GPT(**gpt_sizes(prior))
     codes = torch.randint(prior.num_codes, (num_samples, prior.sequence_length - 1), device=plan.device)
     labels = torch.zeros(num_samples, dtype=torch.long, device=plan.device)

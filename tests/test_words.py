@@ -1,6 +1,6 @@
 """Plain words in docstrings, comments, messages, configs and pages; CONTRIBUTING.md has the rules.
 
-`python -m tests.test_words` lists every fault with its file and line, and the table of those that are left.
+`python -m tests.test_words` lists every fault with its file and line, and their number in each room.
 """
 
 import ast
@@ -24,11 +24,6 @@ FAULTS = {
 }
 WORDS_PER_WHERE = 1000  # "if" for a condition, "in which" for a place; some are right
 ROOMS = sorted(LEVEL.keys() - {"tests"})
-
-# Faults left in each room: (forbidden, what, where). They are lowered as files are cleaned, until the table goes.
-CEILING = {
-    "benchmarks": (1, 9, 7),
-}
 
 
 def texts_of(source: str) -> Iterator[tuple[int, str, bool]]:
@@ -89,7 +84,7 @@ def test_pages_and_configs_are_in_plain_words(page: str, text: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_is_in_plain_words(room: str) -> None:
     places, counts, num_words = look_at(room)
-    allowed = CEILING.get(room, (0, 0, num_words // WORDS_PER_WHERE))
+    allowed = (0, 0, num_words // WORDS_PER_WHERE)
     assert all(counts[kind] <= most for kind, most in zip(FAULTS, allowed, strict=True)), "\n".join(places)
 
 

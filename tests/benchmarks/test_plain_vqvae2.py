@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from benchmarks.plain_vqvae2 import OneHotQuantizer, PlainVQVAE2
-from benchmarks.training import PLAIN_SIZES
 from networks import VQVAE2, EMAQuantizer
 
 
@@ -18,19 +17,17 @@ def pair() -> tuple[EMAQuantizer, OneHotQuantizer]:
 def test_codes_are_the_nearest_and_equal_ours(pair):
     ours, plain = (quantizer.eval() for quantizer in pair)
     vectors = torch.randn(2, 8, 5, 6)
-    quantized, codes, loss = plain(vectors)
-    expected = ours(vectors)
-    assert torch.equal(codes, expected.codes)
-    torch.testing.assert_close(quantized, expected.vectors)
-    torch.testing.assert_close(loss, expected.commitment_loss)
+    found, expected = plain(vectors), ours(vectors)
+    assert torch.equal(found.codes, expected.codes)
+    torch.testing.assert_close(found.vectors, expected.vectors)
+    torch.testing.assert_close(found.commitment_loss, expected.commitment_loss)
     distances = torch.cdist(vectors.movedim(1, -1).flatten(0, 2), plain.codebook.T)
-    assert torch.equal(codes.flatten(), distances.argmin(dim=1))
+    assert torch.equal(found.codes.flatten(), distances.argmin(dim=1))
 
 
 def test_gradients_pass_straight_through(pair):
     vectors = torch.randn(2, 8, 5, 6, requires_grad=True)
-    quantized, _, _ = pair[1].eval()(vectors)
-    quantized.sum().backward()
+    pair[1].eval()(vectors).vectors.sum().backward()
     torch.testing.assert_close(vectors.grad, torch.ones_like(vectors))
 
 
@@ -47,13 +44,11 @@ def test_the_codebook_follows_the_mean_of_its_vectors(pair):
 @pytest.mark.parametrize("bottom_stride", [4, 8])
 def test_its_sizes_are_those_of_ours(bottom_stride):
     ours = VQVAE2(bottom_stride=bottom_stride, top_stride=2 * bottom_stride)
-    sizes = ours.describe()["init_args"]
-    plain = PlainVQVAE2(**{name: sizes[name] for name in PLAIN_SIZES}).eval()
+    plain = PlainVQVAE2(**ours.describe()["init_args"]).eval()
     counts = [sum(parameter.numel() for parameter in network.parameters()) for network in (ours, plain)]
     assert counts[0] == counts[1]
     spectrogram = torch.randn(1, 1, 4 * bottom_stride, 6 * bottom_stride)
-    reconstruction, _ = plain(spectrogram)
-    assert reconstruction.shape == spectrogram.shape
+    assert plain(spectrogram).reconstruction.shape == spectrogram.shape
     codes = [plain.quantize_top.codebook.shape[1], plain.quantize_bottom.codebook.shape[1]]
     assert codes == [128, 128]
 
@@ -70,7 +65,8 @@ def test_it_computes_what_ours_computes():
         getattr(plain, level).codebook.copy_(getattr(ours, level).codebook.T)
     spectrogram = torch.randn(2, 1, 16, 24)
     with torch.no_grad():
-        torch.testing.assert_close(plain(spectrogram)[0], ours(spectrogram).reconstruction, atol=1e-5, rtol=1e-4)
+        found, expected = (network(spectrogram).reconstruction for network in (plain, ours))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_it_learns():
@@ -86,3 +82,10 @@ def test_it_learns():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_its_tensors_are_channels_first_and_none_of_its_layers_is_ours_alone():
+    plain = PlainVQVAE2()
+    assert all(weight.is_contiguous() for weight in plain.parameters())
+    kinds = {type(module).__name__ for module in plain.modules()}
+    assert not kinds & {"EMAQuantizer", "_JoiningConv2d"}

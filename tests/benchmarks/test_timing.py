@@ -9,4 +9,4 @@ def test_the_command_measures_films_drawn_and_encoded(capsys):
     assert printed.count("H.264") == 2
     assert "shake" in printed
     assert "second thing" not in printed  # this film has none
-    assert "Cuts: 0, found 0 of them and 0 where there is none." in printed
+    assert "Cuts: 0, found 0 of them and 0 that are none." in printed
