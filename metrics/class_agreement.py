@@ -29,8 +29,7 @@ class ClassAgreement(Metric):
         classes: classes of the sounds; labels are positions in it.
         words: classes of the tagger that match each class. The default is `WORDS` for cats and dogs, and else the
             tagger's class of the same name in any case.
-        num_resamples: resamples drawn for the intervals.
-        seed: seed of the resamples.
+        num_resamples, seed: number of resamples drawn for the intervals, and their seed.
 
     `compute` gives a dict of `Estimate`, shares from 0 to 1, for all sounds (`heard`) and for each class that was added
     (`heard/<class>`):
@@ -75,8 +74,7 @@ class ClassAgreement(Metric):
         labels = labels.to(scores.device)
         of_classes = torch.stack([scores[:, tags].amax(dim=1) for tags in self.tags_of_classes], dim=1)
         own = of_classes.gather(1, labels[:, None])[:, 0]
-        animal = scores[:, self.animal_tags].amax(dim=1) if self.animal_tags else own
-        is_heard = torch.maximum(own, animal) > HEARD_ABOVE
+        is_heard = torch.cat([own[:, None], scores[:, self.animal_tags]], dim=1).amax(dim=1) > HEARD_ABOVE
         self.agrees.append(torch.stack([of_classes.argmax(dim=1) == labels, own > HEARD_ABOVE, is_heard], dim=1))
         self.labels.append(labels)
         self.groups.append(group_numbers(groups).to(scores.device))
@@ -107,11 +105,9 @@ class ClassAgreement(Metric):
 
 
 def _find_tags(name: str, class_names: list[str], words: Mapping[str, Sequence[str]]) -> list[int]:
-    """Positions of a class's words among the tagger's classes."""
     chosen = words.get(name) or WORDS.get(name.lower()) or [tag for tag in class_names if tag.lower() == name.lower()]
     if not chosen:
         raise ValueError(f"The tagger has no class '{name}'; name those that match it in `words`.")
-    unknown = [word for word in chosen if word not in class_names]
-    if unknown:
+    if unknown := [word for word in chosen if word not in class_names]:
         raise ValueError(f"Expected words of class '{name}' that the tagger has, found also {unknown}.")
     return [class_names.index(word) for word in chosen]

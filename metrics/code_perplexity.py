@@ -44,7 +44,6 @@ class CodePerplexity(Metric):
         self.counts += torch.bincount(codes.flatten(), minlength=len(self.counts))
 
     def compute(self) -> dict[str, Tensor]:
-        """Computes the figures of everything added since the last reset."""
         loss = self.nats.sum() / self.num_predicted.sum()
         unigram = unigram_entropy(self.counts)
         figures = {

@@ -29,7 +29,6 @@ class CodeUsage(Metric):
         self.counts += torch.bincount(codes.flatten(), minlength=len(self.counts))
 
     def compute(self) -> dict[str, Tensor]:
-        """Computes the figures of everything counted since the last reset."""
         return {"perplexity": unigram_entropy(self.counts).exp(), "codes_in_use": (self.counts > 0).sum().float()}
 
 

@@ -47,8 +47,7 @@ class EmbeddingMetric(Metric):
     """Keeps embeddings with the group and the part of each. Use one of its subclasses.
 
     Args:
-        num_resamples: resamples drawn for the intervals.
-        seed: seed of the resamples.
+        num_resamples, seed: number of resamples drawn for the intervals, and their seed.
     """
 
     full_state_update = False

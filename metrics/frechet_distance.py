@@ -13,9 +13,8 @@ class FrechetAudioDistance(SetDistance):
     sounds. `KernelAudioDistance` has no such bias.
 
     The interval comes from resamples of groups on both sides. A resample holds fewer different sounds than the set, so
-    its distance is larger on average, and plain percentiles may not even contain the value. They are therefore
-    shifted by this mean excess and cut at 0. The interval shows the spread over other recordings; it does not remove
-    the bias of the value.
+    its distance is larger on average. The percentiles are therefore shifted by this mean excess and cut at 0. The
+    interval shows the spread over other recordings, and does not remove the bias of the value.
 
     It is computed in double precision from the sounds, not from covariances: the trace of the square root of the
     product of the covariances is the sum of the singular values of one side's centred sounds times the other's. This
@@ -29,11 +28,7 @@ class FrechetAudioDistance(SetDistance):
         super().__init__(num_resamples, seed)
 
     def compute(self) -> Estimate:
-        """Computes the distance of all evaluated sounds to all reference sounds.
-
-        Raises:
-            ValueError: if a side has fewer than two groups.
-        """
+        """Raises ValueError if a side has fewer than two groups."""
         sides = [self._sounds_of(part) for part in self.parts]
         embeddings = _rotate_to_joint_basis(*(side.embeddings for side in sides))
         rng = np.random.default_rng(self.seed)

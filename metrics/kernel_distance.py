@@ -27,11 +27,7 @@ class KernelAudioDistance(SetDistance):
     """
 
     def compute(self) -> Estimate:
-        """Computes the distance of all evaluated sounds to all reference sounds.
-
-        Raises:
-            ValueError: if a side has fewer than two groups, or most reference sounds are the same.
-        """
+        """Raises ValueError if a side has fewer than two groups, or most reference sounds are the same."""
         reference, evaluated = sides = [self._sounds_of(part) for part in self.parts]
         bandwidth = float(np.median(cdist(reference.embeddings, reference.embeddings)[reference.differs]))
         if bandwidth == 0:

@@ -41,11 +41,7 @@ class NearestNeighbourDistance(EmbeddingMetric):
         self._add(embeddings, groups, part)
 
     def compute(self) -> dict[str, Estimate]:
-        """Computes the figures of everything added since the last reset.
-
-        Raises:
-            ValueError: if there are no training sounds, or fewer than two groups of test or generated sounds.
-        """
+        """Raises ValueError if there are no training sounds, or fewer than two groups of test or generated sounds."""
         train = self._sounds_of("train", fewest_groups=1)
         rng = np.random.default_rng(self.seed)
         figures: dict[str, np.ndarray] = {}

@@ -22,8 +22,7 @@ class SpectralDistance(Metric):
     Args:
         n_fft: samples in a frame, under a Hann window.
         hop_samples: hop between frames.
-        num_resamples: resamples drawn for the intervals.
-        seed: seed of the resamples.
+        num_resamples, seed: number of resamples drawn for the intervals, and their seed.
 
     `compute` gives a dict of `Estimate`, means over sounds, 0 for equal sounds:
         log_spectral_distance_db: difference of the levels in dB, root mean square over frequencies, mean over frames.

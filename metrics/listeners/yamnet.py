@@ -14,11 +14,9 @@ from torch import Tensor
 PATCH_SAMPLES = 15_600  # 0.975 s, the input of the network
 HOP_SAMPLES = PATCH_SAMPLES // 2
 NUM_TAGS = 521
-MODEL, CLASS_MAP = "yamnet.tflite", "yamnet_class_map.csv"
-SOURCES = {
-    MODEL: "https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite",
-    CLASS_MAP: "https://raw.githubusercontent.com/tensorflow/models/master/research/audioset/yamnet/" + CLASS_MAP,
-}
+CLASS_MAP = "yamnet_class_map.csv"
+CLASS_MAP_SOURCE = "https://raw.githubusercontent.com/tensorflow/models/master/research/audioset/yamnet/" + CLASS_MAP
+MODEL_SOURCE = "https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite"
 
 
 class YAMNet:
@@ -114,7 +112,7 @@ def read_class_names(path: Path) -> list[str]:
 
 def _find_interpreter(path: Path) -> Callable[..., Any]:
     """LiteRT's interpreter, after a check that names everything that is missing at once."""
-    files = {path: SOURCES[MODEL], path.with_name(CLASS_MAP): SOURCES[CLASS_MAP]}
+    files = {path: MODEL_SOURCE, path.with_name(CLASS_MAP): CLASS_MAP_SOURCE}
     missing = [f"There is no {file}. Get it from {source}" for file, source in files.items() if not file.is_file()]
     try:
         from ai_edge_litert.interpreter import Interpreter
