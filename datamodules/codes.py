@@ -71,8 +71,7 @@ class CodeWindows(Dataset):
     """
 
     def __init__(self, codes: dict[str, np.ndarray], labels: np.ndarray) -> None:
-        self.codes = codes
-        self.labels = labels
+        self.codes, self.labels = codes, labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -115,28 +114,24 @@ class CodesDataModule(DataModule):
     ) -> None:
         super().__init__(root, num_workers=num_workers, **options)
         self.vqvae_path = vqvae
-        self.gain_db = gain_db
-        self.num_augmentations = num_augmentations
+        self.gain_db, self.num_augmentations = gain_db, num_augmentations
         self.num_predictions = num_predictions
         self.vqvae: Any = None
 
     def prepare_data(self) -> None:
-        """Decodes the sounds and computes the codes that are not in the cache."""
         self._load_vqvae()
         decode_sounds(self.root, self.vqvae.geometry.sample_rate_hz, retry_unreadable=True)
         self._cached_codes(self._files())
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the codes."""
         self._load_vqvae()
         files = self._files()
         self.split = {"sounds": {file.name: file.part for file in files}}
         with np.load(self._cached_codes(files)) as arrays:
-            sets = [
+            self.train_set, self.val_set, self.test_set = (
                 CodeWindows({level: arrays[f"{part}_{level}"] for level in self.levels}, arrays[f"{part}_label"])
                 for part in PARTS
-            ]
-        self.train_set, self.val_set, self.test_set = sets
+            )
 
     def predict_dataloader(self) -> DataLoader:
         return DataLoader(self.examples(self.test_set, self.num_predictions), batch_size=self.batch_size)
@@ -165,12 +160,9 @@ class CodesDataModule(DataModule):
             "augmentation": (self.seed, self.gain_db, self.num_augmentations, WINDOWS_PER_LENGTH),
         }
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-        path = (
-            Path(self.root.cache_dir) / "codes" / f"{digest}.npz"
-        )  # without the root's name, so it stays valid if the data move
+        path = Path(self.root.cache_dir) / "codes" / f"{digest}.npz"  # without the root's name, as data may move
         if not path.exists():
-            parts = {part: self._encode(files, part) for part in PARTS}
-            arrays = {f"{part}_{name}": array for part, found in parts.items() for name, array in found.items()}
+            arrays = {f"{part}_{name}": array for part in PARTS for name, array in self._encode(files, part).items()}
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)
         return path

@@ -24,6 +24,50 @@ CROPS_TO_CHOOSE_FROM = 4  # for each copy, of which a loud one is taken as in tr
 LARGEST_MODEL_BATCH = 8  # a prior takes more memory for whole windows than for sampling
 
 
+class EvaluationJobs(Dataset):
+    """Jobs in the order in which they were added, whose sounds are read when their turn comes.
+
+    Args:
+        recordings: recordings of the files that share one, see `find_recordings`.
+        batch_size: sounds in a job.
+    """
+
+    def __init__(self, recordings: dict[str, str], batch_size: int) -> None:
+        self.recordings, self.batch_size = recordings, batch_size
+        self.jobs: list[tuple[str, int, Windows | TrainingCrops | Photos | None, range]] = []
+        self._sources: dict[int, str] = {}
+
+    def add(self, row: str, label: int, items: Any, num: int | None = None) -> None:
+        """Adds the jobs of a row, `num` items or all, in batches. A label of -1 makes `FigureJob`s."""
+        numbers = range(len(items) if num is None else num)
+        size = self.batch_size if label >= 0 else min(self.batch_size, LARGEST_MODEL_BATCH)
+        self.jobs += [(row, label, items, numbers[start : start + size]) for start in numbers[::size]]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, index: int) -> SoundJob | FigureJob:
+        row, label, items, numbers = self.jobs[index]
+        if items is None:
+            return SoundJob(row, label, list(numbers), [f"{label} {number}" for number in numbers], "", None)
+        chosen = [number % len(items) for number in numbers]
+        batch = default_collate([items[number] for number in chosen])
+        if label < 0:
+            return FigureJob(row, batch)
+        files = items.files
+        groups = [self.recordings.get(files[number].name, files[number].name) for number in chosen]
+        return SoundJob(row, label, list(numbers), groups, self._source(items), batch["waveform"])
+
+    def _source(self, items: Windows | TrainingCrops) -> str:
+        if id(items) not in self._sources:
+            digest = hashlib.sha256()
+            for file in dict.fromkeys(items.files):
+                facts = (file.name, file.digest, items.window_samples, getattr(items, "hop_samples", None))
+                digest.update(ascii(facts).encode())
+            self._sources[id(items)] = digest.hexdigest()[:16]
+        return self._sources[id(items)]
+
+
 class EvaluationDataModule(LightningDataModule):
     """The jobs for `test` of the composite, with the split that its models were trained with.
 
@@ -72,17 +116,11 @@ class EvaluationDataModule(LightningDataModule):
         has_photos = "photos" in models and (Path(self.root.path) / "photos").is_dir()
         classes = self.root.list_classes(*["sounds", "photos"] if has_photos else ["sounds"])
         check_fitted_on(models["sounds"].path, evaluation.classes, self.root, classes)
-        geometry = evaluation.generator.geometry
         root = replace(self.root, stored_split=models["sounds"].system.facts["split"])
+        geometry = evaluation.generator.geometry
         files = sound_files(root, geometry.sample_rate_hz)
         photos = self._photos(models["photos"].system.facts) if has_photos else None
-        recordings = find_recordings(files)
-        known = [file for file in files if file.part == "train"]
-        held_out = leave_out_known([file for file in files if file.part == self.part], known, recordings)
-        jobs = EvaluationJobs(
-            held_out, known, recordings, classes, geometry.window_samples, self.num_sounds, self.batch_size, photos
-        )
-        return DataLoader(jobs, batch_size=None)
+        return DataLoader(self._plan(files, classes, geometry.window_samples, photos), batch_size=None)
 
     def _photos(self, facts: dict[str, Any]) -> Photos:
         data = PhotoDataModule(len(facts["classes"]), image_size=facts["image_size"])
@@ -90,100 +128,48 @@ class EvaluationDataModule(LightningDataModule):
         data.setup("test")
         return data.test_set if self.part == "test" else data.val_set
 
+    def _plan(
+        self, files: list[SoundFile], classes: list[str], window_samples: int, photos: Photos | None
+    ) -> EvaluationJobs:
+        """Adds all jobs in working order.
 
-class EvaluationJobs(Dataset):
-    """Jobs in working order, whose sounds are read when their turn comes.
-
-    The held-out sounds of each class are halved by recording. All rows are compared with the first half, and the rows
-    of real sounds are made from the second. Their windows overlap by half, to get more of them. Windows of the `known`
-    training sounds overlap by three quarters, as a copy may start anywhere. The `copied` sounds start at random, as in
-    training.
-
-    Args:
-        held_out: sounds that no model was fitted on.
-        known: sounds that the models were fitted on.
-        recordings: recordings of the files that share one, see `find_recordings`.
-        classes: names of the classes, in the order of the labels.
-        window_samples: samples in a window of the VQ-VAE.
-        num_sounds: generated sounds of each class.
-        batch_size: sounds in a job.
-        photos: held-out photos; None if there are none.
-
-    Raises:
-        ValueError: if a class has fewer than two held-out recordings.
-    """
-
-    def __init__(
-        self,
-        held_out: list[SoundFile],
-        known: list[SoundFile],
-        recordings: dict[str, str],
-        classes: list[str],
-        window_samples: int,
-        num_sounds: int,
-        batch_size: int,
-        photos: Photos | None,
-    ) -> None:
-        self.batch_size, self.recordings = batch_size, recordings
-        self.jobs: list[tuple[str, int, Windows | TrainingCrops | Photos | None, range]] = []
-        parts = [
-            halves([file for file in held_out if file.label == label], name, recordings)
-            for label, name in enumerate(classes)
-        ]
-        references = [Windows(first, window_samples, window_samples // 2) for first, _ in parts]
-        others = [_windows_in_turns(second, window_samples, window_samples // 2) for _, second in parts]
+        The held-out sounds of each class are halved by recording. All rows are compared with the first half, and the
+        rows of real sounds are made from the second. Their windows overlap by half, to get more of them. Windows of the
+        `known` training sounds overlap by three quarters, as a copy may start anywhere. The `copied` sounds start at
+        random, as in training.
+        """
+        recordings = find_recordings(files)
+        known = [file for file in files if file.part == "train"]
+        held_out = leave_out_known([file for file in files if file.part == self.part], known, recordings)
         training = [[file for file in known if file.label == label] for label in range(len(classes))]
+        references, others = [], []
+        for label, name in enumerate(classes):
+            first, second = halves([file for file in held_out if file.label == label], name, recordings)
+            references.append(Windows(first, window_samples, window_samples // 2))
+            others.append(_windows_in_turns(second, window_samples, window_samples // 2))
+        jobs = EvaluationJobs(recordings, self.batch_size)
         for label, of_class in enumerate(training):
-            self._add("known", label, Windows(of_class, window_samples, window_samples // STEPS_A_WINDOW))
-            self._add("reference", label, references[label])
-        self._add("sounds", -1, Windows(held_out, window_samples), batch_size=LARGEST_MODEL_BATCH)
+            jobs.add("known", label, Windows(of_class, window_samples, window_samples // STEPS_A_WINDOW))
+            jobs.add("reference", label, references[label])
+        jobs.add("sounds", -1, Windows(held_out, window_samples))
         if photos is not None:
-            self._add("photos", -1, photos, batch_size=LARGEST_MODEL_BATCH)
+            jobs.add("photos", -1, photos)
         for row in ROWS_OF_REAL_SOUNDS:
             for label, windows in enumerate(others):
-                self._add(row, label, windows)
+                jobs.add(row, label, windows)
         for label, windows in enumerate(others):
-            self._add("real_top_codes", label, windows, num=min(num_sounds, MAX_SOUNDS_OF_A_WINDOW * len(windows)))
+            jobs.add("real_top_codes", label, windows, min(self.num_sounds, MAX_SOUNDS_OF_A_WINDOW * len(windows)))
         for label in range(len(classes)):
-            self._add("generated", label, None, num=num_sounds)
+            jobs.add("generated", label, None, self.num_sounds)
         for label, windows in enumerate(others):
-            self._add("noise", label, windows)
+            jobs.add("noise", label, windows)
         for label, of_class in enumerate(training):
             crops = TrainingCrops(of_class, window_samples, 0, 0.0, CROPS_TO_CHOOSE_FROM)
             crops.files = _taking_turns(crops.files, lambda file: file.name)
-            self._add("copied", label, crops, num=min(num_sounds, len(crops)))
+            jobs.add("copied", label, crops, min(self.num_sounds, len(crops)))
             windows = _windows_in_turns(of_class, window_samples)
-            self._add("training", label, windows, num=min(num_sounds, len(windows)))
-        self._sources: dict[int, str] = {}
-
-    def _add(self, row: str, label: int, items: Any, num: int | None = None, batch_size: int | None = None) -> None:
-        numbers = range(len(items) if num is None else num)
-        size = min(self.batch_size, batch_size or self.batch_size)
-        self.jobs += [(row, label, items, numbers[start : start + size]) for start in numbers[::size]]
-
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-    def __getitem__(self, index: int) -> SoundJob | FigureJob:
-        row, label, items, numbers = self.jobs[index]
-        if items is None:
-            return SoundJob(row, label, list(numbers), [f"{label} {number}" for number in numbers], "", None)
-        chosen = [number % len(items) for number in numbers]
-        batch = default_collate([items[number] for number in chosen])
-        if label < 0:
-            return FigureJob(row, batch)
-        files = items.files
-        groups = [self.recordings.get(files[number].name, files[number].name) for number in chosen]
-        return SoundJob(row, label, list(numbers), groups, self._source(items), batch["waveform"])
-
-    def _source(self, items: Windows | TrainingCrops) -> str:
-        if id(items) not in self._sources:
-            digest = hashlib.sha256()
-            for file in dict.fromkeys(items.files):
-                facts = (file.name, file.digest, items.window_samples, getattr(items, "hop_samples", None))
-                digest.update(ascii(facts).encode())
-            self._sources[id(items)] = digest.hexdigest()[:16]
-        return self._sources[id(items)]
+            jobs.add("training", label, windows, min(self.num_sounds, len(windows)))
+        return jobs
 
 
 def _windows_in_turns(files: list[SoundFile], window_samples: int, hop_samples: int | None = None) -> Windows:

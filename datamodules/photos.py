@@ -68,10 +68,8 @@ class Photos(Dataset):
     """
 
     def __init__(self, paths: list[Path], labels: list[int], transform: v2.Transform, seed: int = 0) -> None:
-        self.paths = paths
-        self.labels = labels
-        self.transform = transform
-        self.seed = seed
+        self.paths, self.labels = paths, labels
+        self.transform, self.seed = transform, seed
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -110,8 +108,7 @@ class PhotoDataModule(DataModule):
         **options: Any,
     ) -> None:
         super().__init__(root, batch_size, **options)
-        self.num_classes = num_classes
-        self.image_size = image_size
+        self.num_classes, self.image_size = num_classes, image_size
         self.inputs = inputs
         self.predict_set: Photos | None = None
 

@@ -34,9 +34,7 @@ class TrainingCrops(Dataset):
         self, files: list[SoundFile], window_samples: int, seed: int, gain_db: float, num_candidate_crops: int
     ) -> None:
         self.window_samples = window_samples
-        self.seed = seed
-        self.gain_db = gain_db
-        self.num_candidate_crops = num_candidate_crops
+        self.seed, self.gain_db, self.num_candidate_crops = seed, gain_db, num_candidate_crops
         self.files = [file for file in files for _ in range(-(-file.num_samples // window_samples))]
 
     def __len__(self) -> int:
@@ -130,10 +128,8 @@ class SpectrogramDataModule(DataModule):
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
-        self.geometry = geometry
-        self.num_classes = num_classes
-        self.gain_db = gain_db
-        self.num_candidate_crops = num_candidate_crops
+        self.geometry, self.num_classes = geometry, num_classes
+        self.gain_db, self.num_candidate_crops = gain_db, num_candidate_crops
         self.num_predictions = num_predictions
 
     def predict_dataloader(self) -> DataLoader:

@@ -37,8 +37,7 @@ class VideoDataModule(EvaluationDataModule):
     ) -> None:
         super().__init__(**evaluation)
         self.allow_zero_length_dataloader_with_multiple_devices = True  # one video, two processes
-        self.inputs = inputs
-        self.frames_per_second = frames_per_second
+        self.inputs, self.frames_per_second = inputs, frames_per_second
 
     def settings(self) -> dict[str, Any]:
         """Everything that the outputs depend on, besides the inputs."""

@@ -54,12 +54,10 @@ def decode_sounds(root: DataRoot, sample_rate_hz: int, retry_unreadable: bool = 
 
     def read(name: str, path: Path, version: str) -> dict[str, Any]:
         cache_path = _cache_path(root, sample_rate_hz, name, version)
-        if cache_path.exists():  # of version 0.1, which kept no record
-            samples = np.load(cache_path)
-        else:
-            samples = read_sound(path, sample_rate_hz)
+        if not cache_path.exists():  # version 0.1 decoded sounds without a record
             with atomic_path(cache_path) as temporary:
-                np.save(temporary, samples)
+                np.save(temporary, read_sound(path, sample_rate_hz))
+        samples = np.load(cache_path)
         return {"num_samples": len(samples), "digest": hashlib.sha256(samples).hexdigest()[:16]}
 
     def is_kept(name: str, version: str) -> bool:
@@ -78,9 +76,8 @@ def sound_files(root: DataRoot, sample_rate_hz: int) -> list[SoundFile]:
     classes = list(dict.fromkeys(map(class_of, records)))
     names = leave_out_unreadable(records)
     groups = find_groups(root, "sounds", names)
-    split = decide_split(
-        root, "sounds", {name: records[name]["num_samples"] / sample_rate_hz for name in names}, groups
-    )
+    durations_s = {name: records[name]["num_samples"] / sample_rate_hz for name in names}
+    split = decide_split(root, "sounds", durations_s, groups)
     files = []
     for name in names:
         label, record = classes.index(class_of(name)), records[name]

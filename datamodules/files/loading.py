@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import lightning
@@ -51,9 +52,7 @@ class TrainingBatches(Sampler[list[SampleKey]]):
     """
 
     def __init__(self, num_samples: int, batch_size: int, seed: int, num_batches_trained: Callable[[], int]) -> None:
-        self.num_samples = num_samples
-        self.batch_size = batch_size
-        self.seed = seed
+        self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.num_batches_trained = num_batches_trained
 
     def __len__(self) -> int:
@@ -61,12 +60,10 @@ class TrainingBatches(Sampler[list[SampleKey]]):
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         first = self.num_batches_trained()
-        epoch_of_order, order = None, []
+        order = lru_cache(maxsize=1)(self._order)
         for number in range(first, first + len(self)):
             epoch, batch = divmod(number, len(self))
-            if epoch != epoch_of_order:
-                epoch_of_order, order = epoch, self._order(epoch)
-            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            indices = order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield [SampleKey(epoch, index) for index in indices]
 
     def _share(self) -> int:

@@ -27,8 +27,7 @@ def read_once(
     """Reads the new and changed files of a kind. Records of the others are taken from the cache.
 
     Args:
-        root: data root.
-        kind: folder in the root.
+        root, kind: data root, and folder in it.
         record_name: name of the records in the root's cache, without suffix.
         read: function of name, path and version that returns facts about a file as plain data. Raises ValueError if the
             file is unreadable.

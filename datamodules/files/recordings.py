@@ -43,8 +43,7 @@ def find_recordings(files: Sequence[SoundFile]) -> dict[str, str]:
 def leave_out_known(held_out: list[SoundFile], known: list[SoundFile], recordings: dict[str, str]) -> list[SoundFile]:
     """The held-out sounds that share neither audio nor a group with a `known` training sound. Others are reported."""
     learned = {recordings[file.name] for file in known if file.name in recordings}
-    left_out = [file.name for file in held_out if recordings.get(file.name) in learned]
-    if left_out:
+    if left_out := [file.name for file in held_out if recordings.get(file.name) in learned]:
         tell(f"{len(left_out)} held-out sounds share audio or a group with training sounds: {', '.join(left_out)}.")
     return [file for file in held_out if file.name not in left_out]
 

@@ -75,8 +75,7 @@ def decide_split(
     neither read nor written.
 
     Args:
-        root: data root.
-        kind: folder in the root.
+        root, kind: data root, and folder in it.
         weights: weight of each file.
         groups: group of each file that has one; None to find them, see `find_groups`.
 
