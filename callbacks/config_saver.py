@@ -12,13 +12,9 @@ from runtime.resuming import CONFIG_KEY
 
 
 class ConfigSaver(SaveConfigCallback):
-    """Writes `config.yaml` into the checkpoint folder, and the same configuration into checkpoints and loggers.
-
-    A resumed fit compares it with its own.
-    """
+    """Writes `config.yaml` beside the checkpoints, and its text into them, for resumed fits to compare, and loggers."""
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds the configuration as YAML."""
         checkpoint[CONFIG_KEY] = self.parser.dump(self.config, skip_none=False)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

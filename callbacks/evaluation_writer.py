@@ -47,12 +47,10 @@ class EvaluationWriter(Callback):
         self.command = ""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gives the evaluation a store for its sounds."""
         if hasattr(pl_module, "evaluation"):
             pl_module.evaluation.store = SoundStore(self.output_dir / "sounds", pl_module.geometry.sample_rate_hz)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes all files and logs to W&B."""
         if not hasattr(pl_module, "evaluation"):
             return
         results = pl_module.evaluation.results
@@ -85,7 +83,6 @@ class EvaluationWriter(Callback):
             self._log(logger, results, pictures, shown)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Prints the command that resumes."""
         if isinstance(exception, KeyboardInterrupt) and hasattr(pl_module, "evaluation"):
             tell(f"The sounds made so far are in {self.output_dir / 'sounds'}. Resume with:\n  {self.command}")
 

@@ -15,13 +15,12 @@ from media.sound.sound_files import write_wav
 class MediaLogger(Callback):
     """Logs predictions for the same examples at every n-th validation: pictures, sounds, or the confusion matrix.
 
-    The examples are the data module's `validation_examples`, or the first validation batch if it has none. Without W&B
-    the predictions become files.
+    The examples are the data module's `validation_examples`, or the first validation batch if it has none.
 
     Args:
         every_n_validations: validations from one log to the next; 0 switches it off.
         num_examples: examples in each log.
-        folder: folder of the files without W&B.
+        folder: folder of the files that are written without W&B.
     """
 
     def __init__(self, every_n_validations: int = 5, num_examples: int = 4, folder: str = "outputs/training") -> None:
@@ -31,11 +30,9 @@ class MediaLogger(Callback):
         self.folder = Path(folder)
 
     def state_dict(self) -> dict[str, Any]:
-        """Stores the count of validations, which a resumed fit continues."""
         return {"num_validations": self.num_validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the count."""
         self.num_validations = state_dict["num_validations"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,8 +43,7 @@ class MediaLogger(Callback):
         self.num_validations += 1
         if not is_due or not trainer.is_global_zero:
             return
-        matrix = getattr(pl_module, "confusion_matrix", None)
-        if matrix is not None:
+        if (matrix := getattr(pl_module, "confusion_matrix", None)) is not None:
             self._log_picture(trainer, "confusion_matrix", draw_confusion_matrix(matrix, pl_module.classes))
             return
         predictions = pl_module.predict_step(self._examples(trainer), 0)[: self.num_examples]
@@ -78,5 +74,4 @@ class MediaLogger(Callback):
             rates = [sample_rate_hz]
             trainer.logger.log_audio(f"media/{name}", [waveform], step=trainer.global_step, sample_rate=rates)
         else:
-            self.folder.mkdir(parents=True, exist_ok=True)
             write_wav(self.folder / f"{name}_{trainer.global_step:06d}.wav", waveform, sample_rate_hz)

@@ -3,7 +3,6 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
 from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -60,7 +59,6 @@ class PredictionWriter(BasePredictionWriter):
             self._group = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts a new table."""
         self.rows, self.overview, self.records = [], {}, None
         data = getattr(trainer, "datamodule", None)
         if hasattr(data, "input_set"):
@@ -70,16 +68,8 @@ class PredictionWriter(BasePredictionWriter):
             data.input_set.ask_first = self.records.start
 
     def write_on_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        prediction: Any,
-        batch_indices: Sequence[int] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, prediction: Any, batch_indices: Any, batch: Any, *args: Any
     ) -> None:
-        """Saves the predictions of a batch."""
         if self.records is not None:
             row = self.records.end(batch.path, prediction)
             self.rows.append(row)

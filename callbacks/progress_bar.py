@@ -25,12 +25,10 @@ class StepProgressBar(RichProgressBar):
         self._line_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the timing of the lines."""
         super().on_train_start(trainer, pl_module)
         self._line_at, self._line_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Moves the bar, or prints a line if one is due."""
         super().on_train_batch_end(trainer, pl_module, *args)
         if self.progress is not None and self.train_progress_bar_id is not None:
             description = self._get_train_description(trainer.current_epoch)
@@ -40,7 +38,6 @@ class StepProgressBar(RichProgressBar):
             self._print(trainer, f"train/loss {_shown(trainer, 'train/loss')}, {seconds / num_steps:.3g} s a step")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the figures of the validation."""
         super().on_validation_end(trainer, pl_module)
         if not self._is_terminal and trainer.state.fn == "fit":
             names = sorted(name for name in trainer.callback_metrics if name.startswith("val/"))

@@ -162,7 +162,6 @@ class Session(Checkpoint):
         self._save_or_stop(trainer, is_due or bool(self.every_steps and step >= self._saved_step + self.every_steps))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock of a validation."""
         self._validation_started_at = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -182,7 +181,6 @@ class Session(Checkpoint):
         self._upload(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Marks the end of the training."""
         self._is_training = False
 
     def _save_or_stop(self, trainer: Trainer, is_due: bool) -> None:

@@ -12,8 +12,7 @@ from runtime.memory import GIB, peak_process_bytes
 class Throughput(Callback):
     """Logs samples per second, without validations, and peak memory.
 
-    Lightning's `ThroughputMonitor` warns about FLOPs, waits for the GPU after every batch and does not log memory. This
-    one waits only when figures are logged.
+    Lightning's `ThroughputMonitor` waits for the GPU after every batch, this one only when figures are logged.
     """
 
     def __init__(self) -> None:
@@ -23,7 +22,6 @@ class Throughput(Callback):
         self._logged_step = 0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Starts the clock if it is stopped."""
         if self._started_at is None:
             self._started_at = time.perf_counter()
 
@@ -41,12 +39,11 @@ class Throughput(Callback):
             torch.cuda.synchronize(pl_module.device)
         self._stop_clock()
         peak_bytes = torch.cuda.max_memory_allocated(pl_module.device) if is_cuda else peak_process_bytes()
-        figures = {"samples_per_second": self._num_samples / self._seconds, "memory_gib": peak_bytes / GIB}
-        pl_module.log_dict({f"train/{name}": value for name, value in figures.items()})
+        speed = self._num_samples / self._seconds
+        pl_module.log_dict({"train/samples_per_second": speed, "train/memory_gib": peak_bytes / GIB})
         self._num_samples, self._seconds = 0, 0.0
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops the clock."""
         self._stop_clock()
 
     def _stop_clock(self) -> None:

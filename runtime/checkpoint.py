@@ -61,11 +61,7 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
 
 
 def check_compatibility(systems: dict[str, Any], paths: dict[str, str]) -> None:
-    """Checks that four trained systems belong together.
-
-    Args:
-        systems: `vqvae`, `top`, `bottom` and `classifier`.
-        paths: paths of their checkpoints, for the message.
+    """Checks that `vqvae`, `top`, `bottom` and `classifier` belong together; the message names their paths.
 
     Raises:
         ValueError: if the classes or the geometries differ, or if a prior was trained on the codes of another VQ-VAE.
@@ -108,15 +104,10 @@ def restore_frozen(system: Any, state_dict: dict[str, Tensor], fingerprints: dic
 
 
 def check_equal(name: str, in_checkpoint: Any, here: Any) -> None:
-    """Compares two values, but not the arguments of descriptions that their class declares changeable.
-
-    Args:
-        name: name of the value; empty for a system.
-        in_checkpoint: plain data from a checkpoint.
-        here: plain data of this run.
+    """Compares plain data, but not the arguments of descriptions that their class declares changeable.
 
     Raises:
-        ValueError: with the first value that differs between the checkpoint and here.
+        ValueError: with the first value that differs, by its name inside `name`, which is empty for a system.
     """
     if is_description(in_checkpoint) and is_description(here):
         check_equal(f"the class of {name or 'the system'}", in_checkpoint["class_path"], here["class_path"])

@@ -19,7 +19,6 @@ class Described:
     """
 
     changeable: ClassVar[frozenset[str]] = frozenset()
-
     _init_arguments: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

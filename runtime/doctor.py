@@ -47,21 +47,16 @@ class Finding:
 
     @property
     def training_s(self) -> float | None:
-        """Seconds of the whole training."""
         return None if self.step_s is None or self.max_steps < 0 else self.step_s * self.max_steps
 
 
 def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50, max_seconds: float = 20.0) -> int:
-    """Prints a description of the machine and a table of the trainings.
+    """Prints a description of the machine and a table of the trainings; returns 1 if the card cannot be used, else 0.
 
     Args:
         args: arguments after `doctor`.
         build: function that makes model, datamodule and trainer from arguments, like `cli.main(…, run=False)`.
-        max_steps: see `StepClock`.
-        max_seconds: see `StepClock`.
-
-    Returns:
-        The exit code: 0, or 1 if the card cannot be used.
+        max_steps, max_seconds: see `StepClock`.
     """
     parser = argparse.ArgumentParser(f"{PROGRAM} doctor", description=__doc__.partition(": ")[2])
     configs = "systems such as vqvae.yaml, instead of all, and overlays for them such as demo.yaml, or a folder"
@@ -72,8 +67,7 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
         parser.error(f"--hours is {options.hours:g}, expected more than 0.")
     session_hours = options.hours or (KAGGLE_HOURS if KAGGLE in os.environ else None)
     console = Console(file=sys.stdout, markup=False, highlight=False, soft_wrap=True)
-    for line in describe_machine():
-        console.print(line)
+    console.print(*describe_machine(), sep="\n")
     try:
         check_card()
     except ValueError as error:
@@ -81,8 +75,8 @@ def main(args: list[str], build: Callable[[list[str]], Any], max_steps: int = 50
         return 1
     with _quiet():
         parts = {system: build(args) for system, args in _arguments(options.config).items()}
-        for line in [*dict.fromkeys(map(_precision_line, parts.values())), *_fastest_precisions([*parts.values()])]:
-            console.print(line)
+        precisions = dict.fromkeys(map(_precision_line, parts.values()))
+        console.print(*precisions, *_fastest_precisions([*parts.values()]), sep="\n")
         findings = []
         for system in list(parts):
             with console.status(f"{system}: measuring the memory of a step, then its time"):
@@ -180,8 +174,7 @@ def examine(system: str, parts: Any, max_steps: int, max_seconds: float) -> Find
             shortage = find_shortage(need, data.batch_size, finding.num_accumulated, card, free_memory_gib(device))
             finding.remark = shortage or ""
         if not finding.remark:
-            batch = model.example_batch(data.batch_size)
-            clock = measure_step(model, batch, trainer, max_steps, max_seconds)
+            clock = measure_step(model, model.example_batch(data.batch_size), trainer, max_steps, max_seconds)
             finding.step_s, finding.remark = clock.step_s, clock.remark
     except RuntimeError as error:
         if not is_oom_error(error):

@@ -40,7 +40,6 @@ class MemoryNeed:
     sample_bytes: float
 
     def gib(self, batch_size: int) -> float:
-        """GiB of a step with batches of this size."""
         return (self.fixed_bytes + batch_size * self.sample_bytes) / GIB
 
     def largest_batch_size(self, free_gib: float) -> int:
@@ -49,10 +48,7 @@ class MemoryNeed:
 
 
 def check_memory(system: Any, datamodule: Any, trainer: Trainer) -> None:
-    """Raises ValueError if a step needs more memory than is free on the CUDA device; other devices are not checked.
-
-    A system without `example_batch` cannot be measured and passes.
-    """
+    """Raises ValueError if a step exceeds the free memory of a CUDA device; a system without `example_batch` passes."""
     device = trainer.strategy.root_device
     if device.type != "cuda" or not hasattr(system, "example_batch"):
         return
@@ -75,12 +71,9 @@ def check_memory(system: Any, datamodule: Any, trainer: Trainer) -> None:
 
 
 def use_largest_batch(system: Any, datamodule: Any, trainer: Trainer) -> str:
-    """Sets the largest batch that fits into the free memory, with the same number of samples in each step.
+    """Sets the largest batch that fits, with the same number of samples in each step; returns a line for the user.
 
     The interval between validations is counted in batches, so it changes too.
-
-    Returns:
-        A line for the user.
 
     Raises:
         ValueError: if not even one sample fits, or the system cannot be measured.
@@ -136,15 +129,7 @@ def _largest_divisor(number: int, limit: int) -> int:
 
 
 def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card: str, free_gib: float) -> str | None:
-    """Explains in one line why a step does not fit and which options would; None if it fits.
-
-    Args:
-        need: measured memory of a step.
-        batch_size: samples in each batch.
-        num_accumulated: batches in each step.
-        card: name of the card.
-        free_gib: free memory of the card in GiB.
-    """
+    """Explains in one line why a step of some batches does not fit on a card, and which options do; None if it fits."""
     if need.gib(batch_size) <= free_gib:
         return None
     largest = need.largest_batch_size(free_gib)
@@ -163,18 +148,12 @@ def find_shortage(need: MemoryNeed, batch_size: int, num_accumulated: int, card:
 
 
 def measure_memory(system: Any, device: torch.device, precision: Precision) -> MemoryNeed:
-    """Measures the memory of a training step on a copy of a system, and leaves the random state as it was.
+    """Measures a training step on a copy of a system with an `example_batch`; leaves the random state as it was.
 
-    Forward and backward pass run at two batch sizes and in the precision of the fit. On a CUDA device the peak comes
-    from the allocator, elsewhere from counting live tensors. Weights, gradients and AdamW's two moments are added as
-    if all of them were alive at the peak, which overestimates a little.
-
-    Args:
-        system: system with an `example_batch`.
-        device: device of the fit.
-        precision: `trainer.precision_plugin`.
+    Forward and backward pass run at two batch sizes, in the fit's precision (`trainer.precision_plugin`). On a CUDA
+    device the peak comes from the allocator, elsewhere from counting live tensors. Weights, gradients and AdamW's two
+    moments are added as if all of them were alive at the peak, which overestimates a little.
     """
-    name = type(system).__name__
     system = precision.convert_module(copy.deepcopy(system)).to(device).train()
     trained = [parameter for parameter in system.parameters() if parameter.requires_grad]
     for parameter in trained:
@@ -194,7 +173,7 @@ def measure_memory(system: Any, device: torch.device, precision: Precision) -> M
         first, second = (_peak_bytes(partial(step, batch), device) - before for batch in batches)
     sample_bytes = (second - first) / (MEASURED_BATCH_SIZES[1] - MEASURED_BATCH_SIZES[0])
     fixed_bytes = max(0.0, first - MEASURED_BATCH_SIZES[0] * sample_bytes) + state_bytes
-    return MemoryNeed(name, MARGIN * fixed_bytes, MARGIN * sample_bytes)
+    return MemoryNeed(type(system).__name__, MARGIN * fixed_bytes, MARGIN * sample_bytes)
 
 
 def _peak_bytes(run: Callable[[], None], device: torch.device) -> int:

@@ -1,6 +1,6 @@
 """The number format that a device computes in."""
 
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,18 +37,13 @@ def find_device(accelerator: str = "auto") -> Device:
 
 
 def choose_precision(asked: str | None, device: Device) -> tuple[str, str]:
-    """Returns the precision for Lightning's Trainer, and a line for the user with the reason.
-
-    Args:
-        asked: precision that the user asks for; None leaves the choice to the device.
-        device: device that computes.
+    """Returns the precision that was asked for, or else the device's best, and a line for the user with the reason.
 
     Raises:
         ValueError: if the device lacks the precision that was asked for.
     """
     if asked is not None:
-        asked = str(asked)
-        wanted = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}.get(asked, asked)
+        wanted = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}.get(str(asked), str(asked))
         if wanted.startswith("bf16") and device.kind == "cpu":
             factor = time_product(torch.bfloat16) / time_product(torch.float32)
             slower = f", but its products take {factor:.0f} times as long as in fp32. Leave it out for fp32"
@@ -86,12 +81,7 @@ def time_product(dtype: torch.dtype, kind: str = "cpu") -> float:
 
 def time_shortest(run: Callable[[], Any], num_runs: int) -> float:
     """Seconds of the shortest of some runs, which other programs disturb least."""
-    times_s = []
-    for _ in range(num_runs):
-        started_at = time.perf_counter()
-        run()
-        times_s.append(time.perf_counter() - started_at)
-    return min(times_s)
+    return min(timeit.repeat(run, number=1, repeat=num_runs))
 
 
 def name_fastest(work: str, times_s: dict[str, float], option: str) -> str:

@@ -53,18 +53,14 @@ def read_resume_point(path: Path) -> ResumePoint:
     """Reads a checkpoint; raises ValueError if the file is damaged or of another project."""
     checkpoint = read_checkpoint(path)
     config = yaml.safe_load(checkpoint.get(CONFIG_KEY) or "{}")
-    return ResumePoint(
-        path, checkpoint["global_step"], checkpoint["epoch"], config, checkpoint[CHECKPOINT_KEY]["system"]
-    )
+    system = checkpoint[CHECKPOINT_KEY]["system"]
+    return ResumePoint(path, checkpoint["global_step"], checkpoint["epoch"], config, system)
 
 
 def find_resume_point(folder: Path, is_ours: bool = False) -> ResumePoint | None:
     """Finds the newest good checkpoint of a folder by its step; a damaged or foreign file is reported and skipped.
 
-    Args:
-        folder: folder of the checkpoints.
-        is_ours: whether the fit writes here. A bad file beside a good one is then renamed, so that the next checkpoint
-            does not replace the good one.
+    If `is_ours`, the fit writes here: a bad file is renamed, so that the next checkpoint does not replace a good one.
 
     Raises:
         ValueError: if there are checkpoints and none of them is good.
@@ -114,8 +110,7 @@ def newest_resume_point(folder: Path, roots: list[str], system: Described, cache
 @rank_zero_only
 def start_again(folder: Path) -> None:
     """Moves a folder's files aside, and marks it, so that earlier outputs are not resumed either."""
-    aside = move_aside(folder)
-    if aside is not None:
+    if aside := move_aside(folder):
         tell(f"The files of {folder} are in {aside} now.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FRESH).touch()

@@ -36,7 +36,6 @@ class SessionTime:
 
     @property
     def age_s(self) -> float:
-        """Age of the session in seconds."""
         return time.monotonic() - self._started_at
 
     def note(self, part: str, started_at: float) -> None:

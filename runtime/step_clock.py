@@ -27,7 +27,6 @@ class StepClock(Callback):
         self.remark = ""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Starts the clock."""
         if batch_idx == 0:
             self._started_at = time.perf_counter()
 

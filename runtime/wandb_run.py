@@ -70,17 +70,12 @@ def store_artifact(logger: WandbLogger, folder: Path, step: int) -> None:
 
 
 def fetch_artifact(name: str, folder: Path) -> Path:
-    """Downloads an artifact, unless the fit has a checkpoint already; returns the checkpoint to resume from.
-
-    Args:
-        name: artifact as `wandb:<entity>/<project>/<artifact>:<version>`.
-        folder: folder of the fit's checkpoints.
+    """Finds the checkpoint to resume from in a fit's folder, or downloads `wandb:entity/project/name:version` into it.
 
     Raises:
         ValueError: if there is no such artifact, or it cannot be read.
     """
-    point = find_resume_point(folder)
-    if point is not None:
+    if point := find_resume_point(folder):
         tell(f"{folder} holds step {point.step} already, so {name} is not fetched.")
         return point.path
     try:

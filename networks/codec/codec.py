@@ -61,15 +61,9 @@ class Codec:
     def decode_columns(
         self, top_columns: Iterator[Tensor], bottom_columns: Iterator[Tensor], num_top_columns: int = 30
     ) -> Iterator[Tensor]:
-        """Streams of columns of codes (batch, rows) → pieces of the spectrogram, equal to one decoded as a whole.
+        """Columns of codes (batch, rows) of both levels → pieces (batch, 1, bins, frames) of the spectrogram.
 
-        Args:
-            top_columns: columns of the top level.
-            bottom_columns: columns of the bottom level, over the same time.
-            num_top_columns: top columns in each piece.
-
-        Yields:
-            (batch, 1, bins, frames).
+        The pieces, of `num_top_columns` each, equal a spectrogram that is decoded as a whole.
         """
         scale = self.geometry.top_stride // self.geometry.bottom_stride
         reach = self.network.reach
@@ -94,7 +88,6 @@ class Codec:
         error on held-out sounds, in each frequency bin. See `media.sound.grain`.
 
         Args:
-            pieces: pieces of one spectrogram.
             seeds: seed of each row's grain.
             strength: share of the missing variation that is added, from 0 to 1.
         """
@@ -103,12 +96,9 @@ class Codec:
     def invert(
         self, spectrogram: Tensor, seeds: Sequence[int], strength: float = 1.0, num_iterations: int = 64
     ) -> Tensor:
-        """Decoded spectrogram (batch, 1, bins, frames) → waveform (batch, samples) in [-1, 1], with its grain.
+        """Decoded spectrogram (batch, 1, bins, frames) → waveform (batch, samples) in [-1, 1], by Griffin-Lim.
 
-        Args:
-            spectrogram: result of `decode`.
-            seeds, strength: see `with_grain`.
-            num_iterations: iterations of Griffin-Lim.
+        `seeds` and `strength` are of its grain, see `with_grain`.
         """
         return self.spectrogram.invert(next(self.with_grain([spectrogram], seeds, strength)), num_iterations)
 

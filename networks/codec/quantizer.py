@@ -43,15 +43,13 @@ class _StraightThrough(torch.autograd.Function):
 class EMAQuantizer(nn.Module):
     """Nearest-neighbour quantiser whose codebook is a moving average of the vectors assigned to each code.
 
-    Why own code: one matmul, one argmin and one `index_add_` are several times faster on a CPU than the one-hot forms
-    of libraries. Why k-means: spectrograms are mostly silence, so a random codebook collapses to a few codes. The
-    codebook starts from k-means on the first batch. Dead codes are moved onto badly represented vectors of a batch,
-    drawn by their squared error as in k-means++.
+    Its `index_add_` is several times faster on a CPU than the one-hot forms of libraries. The codebook starts from
+    k-means on the first batch, as spectrograms are mostly silence, from which a random one collapses to a few codes.
+    Dead codes are moved onto badly represented vectors of a batch, drawn by their squared error as in k-means++.
 
-    The codebook stays in fp32, as the averages overflow in fp16. In distributed training the statistics are summed over
-    all processes, so that all have the same codebook. Random choices depend only on the number of updates, which is
-    part of the state, so a resumed run repeats them. The number is also kept on the CPU, so that no step waits for a
-    GPU.
+    The codebook stays in fp32, as the averages overflow in fp16. All processes of a distributed training have the same,
+    from summed statistics. Random choices depend only on the number of updates, which is part of the state, so a
+    resumed run repeats them. The number is also kept on the CPU, so that no step waits for a GPU.
 
     Args:
         num_codes: vectors in the codebook.
@@ -86,15 +84,13 @@ class EMAQuantizer(nn.Module):
                 self._start_from(flat.detach())
             codes = self._nearest(flat.detach())
             quantized = F.embedding(codes, self.codebook).view_as(channels_last)
-            commitment_loss = F.mse_loss(channels_last, quantized)
             if self.training:
                 self._follow(flat.detach(), codes)
-            straight_through = _StraightThrough.apply(channels_last, quantized)
-        return Quantized(
-            vectors=straight_through.movedim(-1, 1).to(vectors.dtype),
-            codes=codes.view(channels_last.shape[:-1]),
-            commitment_loss=commitment_loss,
-        )
+            return Quantized(
+                vectors=_StraightThrough.apply(channels_last, quantized).movedim(-1, 1).to(vectors.dtype),
+                codes=codes.view(channels_last.shape[:-1]),
+                commitment_loss=F.mse_loss(channels_last, quantized),
+            )
 
     def embed(self, codes: Tensor) -> Tensor:
         """Codes (batch, rows, columns) → their vectors (batch, dim, rows, columns), fp32."""

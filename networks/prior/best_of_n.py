@@ -16,18 +16,11 @@ ROWS_AT_ONCE = 8
 
 @torch.inference_mode()
 def class_evidence(prior: CodePrior, codes: Tensor, labels: Tensor) -> Tensor:
-    """Log-odds of the class of codes, by Bayes' rule with the prior's likelihoods.
+    """Flattened codes (batch, length) and classes (batch,) → log-odds (batch,) of these classes in nats.
 
-    Why: noise and pauses are equally likely in all classes. So one pass of the top prior over whole windows finds the
-    clear sounds, before any bottom code is drawn.
-
-    Args:
-        prior: prior without top context, of two classes or more, in evaluation mode.
-        codes: (batch, length) flattened codes.
-        labels: (batch,) classes.
-
-    Returns:
-        (batch,) log-odds in nats, with all classes equally likely a priori.
+    They follow by Bayes' rule from the likelihoods of a prior without top context, of two classes or more, in
+    evaluation mode, with all classes equally likely a priori. As noise and pauses are equally likely in all classes,
+    one pass of the top prior over whole windows finds the clear sounds, before any bottom code is drawn.
     """
     parts = codes.split(ROWS_AT_ONCE)
     classes = range(prior.num_classes)
@@ -48,9 +41,6 @@ def stream_best_columns(
     Args:
         prior, labels, sampling: see `stream_columns`.
         seeds: for each row the seeds of its candidates, the same number for each row.
-
-    Yields:
-        (batch, num_rows) codes of the next column.
     """
     num_candidates = len(seeds[0])
     if num_candidates == 1 or prior.num_classes == 1:
@@ -59,8 +49,7 @@ def stream_best_columns(
     every_label = labels.repeat_interleave(num_candidates)
     every_seed = [seed for row in seeds for seed in row]
     windows = sample_codes(prior, every_label, prior.num_columns, every_seed, sampling)
-    evidence = class_evidence(prior, windows, every_label)
-    best = evidence.view(len(labels), num_candidates).argmax(dim=1)
+    best = class_evidence(prior, windows, every_label).view(len(labels), num_candidates).argmax(dim=1)
     chosen = windows.view(len(labels), num_candidates, -1)[torch.arange(len(labels), device=best.device), best]
     yield from unflatten_codes(chosen, prior.num_rows).unbind(dim=-1)
     chosen_seeds = [row[candidate] for row, candidate in zip(seeds, best.tolist(), strict=True)]

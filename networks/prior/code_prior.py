@@ -144,15 +144,12 @@ class CodePrior(Described, nn.Module):
         return 1 + self.num_rows * self.num_columns
 
     def forward(self, codes: Tensor, labels: Tensor, top_codes: Tensor | None = None) -> Tensor:
-        """Logits of every code given those before it.
+        """Flattened codes (batch, length) → logits (batch, length, num_codes) of every code given those before it.
 
         Args:
-            codes: (batch, length) flattened codes, any length.
+            codes: codes of any length; the logits of code *i* are at position *i*.
             labels: (batch,) classes.
             top_codes: (batch, top length) flattened top codes that cover `codes`; None without a `top_context`.
-
-        Returns:
-            (batch, length, num_codes) logits; position *i* has those of code *i*.
         """
         return self.to_logits(self.hidden(codes[:, :-1], labels, self.context(top_codes)))
 
@@ -170,22 +167,14 @@ class CodePrior(Described, nn.Module):
             raise ValueError(f"This prior was built with top_context = {self.top_context!r}, and was given {found}.")
 
     def hidden(
-        self,
-        codes: Tensor,
-        labels: Tensor,
-        context: Tensor | None,
-        kept: list[tuple[Tensor, Tensor]] | None = None,
+        self, codes: Tensor, labels: Tensor, context: Tensor | None, kept: list[tuple[Tensor, Tensor]] | None = None
     ) -> Tensor:
-        """The activations behind the logits, at the class token and at each code.
+        """The activations (batch, 1 + length, width) behind the logits; position *i* predicts code *i*.
 
         Args:
-            codes: (batch, length) flattened codes.
-            labels: (batch,) classes.
+            codes, labels: see `forward`.
             context: result of `context`, for at least one position more than the codes.
             kept: list that takes the keys and values of each layer, see `CausalTransformer.forward`.
-
-        Returns:
-            (batch, 1 + length, width) activations; position *i* predicts code *i*.
         """
         positions = torch.arange(1 + codes.shape[1], device=labels.device)
         x = self.row_embedding(positions % self.num_rows) + self.class_embedding(labels)[:, None]

@@ -41,9 +41,8 @@ class PriorStepper:
         check_precision(precision, labels.device)
         self.prior, self.labels = prior, labels
         transformer = prior.transformer
-        num_columns = prior.attention_columns or prior.num_columns
         self.is_endless = prior.attention_columns is not None
-        self.capacity = num_columns * prior.num_rows
+        self.capacity = (prior.attention_columns or prior.num_columns) * prior.num_rows
         self.position = 0
         self._frequencies = transformer.rotary_frequencies(torch.device("cpu")).double()
         self._rotation = self._rotation_of(0)
@@ -54,11 +53,9 @@ class PriorStepper:
 
     @torch.no_grad()
     def start(self, codes: Tensor, context: Tensor | None) -> None:
-        """Fills the cache from a prefix. The next `step` takes the last code of the prefix.
+        """Fills the cache from a prefix of at most a window, whose last code the next `step` takes.
 
-        Args:
-            codes: (batch, length) codes of at most a window; may be empty.
-            context: (batch, length, width) context of these positions, or None.
+        The codes are (batch, length), and their context (batch, length, width) or None. The prefix may be empty.
         """
         self.position = codes.shape[1]
         self._rotation = self._rotation_of(self.position // self.prior.num_rows)

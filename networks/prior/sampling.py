@@ -71,15 +71,12 @@ def sample_codes(
     sampling: Sampling,
     top_codes: Tensor | None = None,
 ) -> Tensor:
-    """Samples `num_columns` time columns of codes for each label.
+    """Samples `num_columns` time columns for each label: flattened codes (batch, num_columns · num_rows).
 
     Args:
         prior, labels, seeds, sampling: see `stream_columns`.
         num_columns: time columns, of this prior's level.
         top_codes: (batch, length) flattened top codes that cover these columns; for the bottom prior only.
-
-    Returns:
-        (batch, num_columns · num_rows) flattened codes.
 
     Raises:
         ValueError: if the top codes are too few, or if they are missing or not expected.
@@ -98,13 +95,9 @@ def sample_codes(
 
 @torch.inference_mode()
 def stream_columns(
-    prior: CodePrior,
-    labels: Tensor,
-    seeds: list[int],
-    sampling: Sampling,
-    top_columns: Iterator[Tensor] | None = None,
+    prior: CodePrior, labels: Tensor, seeds: list[int], sampling: Sampling, top_columns: Iterator[Tensor] | None = None
 ) -> Iterator[Tensor]:
-    """Samples time columns of codes in constant memory, endlessly or until the top columns end.
+    """Samples time columns (batch, num_rows) of codes in constant memory, endlessly or until the top columns end.
 
     A prior with `attention_columns` continues from its cache. Another samples windows of the length that it was trained
     on, each with the second half of the previous one as its prefix. Each row draws from its own seed, so it is the same
@@ -117,9 +110,6 @@ def stream_columns(
         sampling: the way in which codes are drawn.
         top_columns: columns (batch, top rows) of top codes; for the bottom prior only. They are read as late as
             possible: a window ahead, or with `attention_columns` as far ahead as the context reaches.
-
-    Yields:
-        (batch, num_rows) codes of the next column.
     """
     assert len(seeds) == len(labels), "one seed for each row"
     stepper = PriorStepper(prior, labels, sampling.precision)
@@ -154,12 +144,11 @@ def _windows(prior: CodePrior, top_columns: Iterator[Tensor] | None) -> Iterator
     num_around = prior.top_context.reach if is_endless else 0
     before: list[Tensor] = []
     coming = list(islice(top_columns, num_columns // scale + num_around))
-    is_first = True
-    while len(coming) * scale > (0 if is_first else num_known):
+    num_before = 0
+    while len(coming) * scale > num_before:
         context = prior.top_context(torch.stack(before + coming, dim=-1))[:, len(before) * scale * prior.num_rows :]
-        num_now = min(len(coming) * scale, num_columns)
-        yield (0 if is_first else num_known), num_now, context
+        yield num_before, min(len(coming) * scale, num_columns), context
         before = (before + coming[: stride // scale])[-num_around:] if num_around else []
         coming = coming[stride // scale :]
         coming += islice(top_columns, num_columns // scale + num_around - len(coming))
-        is_first = False
+        num_before = num_known

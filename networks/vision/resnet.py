@@ -36,14 +36,9 @@ class ResNet50(Described, nn.Module):
         return self.resnet((images - self.mean) / self.std)
 
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits with their class activation maps.
+        """The logits of `forward`, and class activation maps (batch, num_classes, height / 32, width / 32).
 
-        Args:
-            images: (batch, 3, height, width) in [0, 1].
-
-        Returns:
-            Logits (batch, num_classes) as of `forward`, and activation maps (batch, num_classes, height / 32,
-            width / 32). The mean of a map is its logit less the head's bias.
+        The mean of a map is its logit less the head's bias.
 
         Source: B. Zhou et al., "Learning Deep Features for Discriminative Localization", 2015, arXiv 1512.04150.
         """
@@ -66,8 +61,7 @@ class ResNet50(Described, nn.Module):
             FileNotFoundError: if the name is unknown, or the file or the download is not available.
             ValueError: if the file does not hold the weights of a ResNet-50.
         """
-        state = _read_state(weights)
-        state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+        state = {name: value for name, value in _read_state(weights).items() if not name.startswith("fc.")}
         wanted, found = _shapes(self.resnet.state_dict()), _shapes(state)
         if wanted != found:
             wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
