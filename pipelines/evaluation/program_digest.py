@@ -19,7 +19,7 @@ def digest_of_program(names: Iterable[str], root: Path = PROJECT) -> str:
     while waiting:
         name = waiting.pop()
         file = getattr(sys.modules.get(name), "__file__", None)
-        if name in code or file is None or not Path(file).is_relative_to(root):
+        if name in code or file is None or not _is_own(Path(file), root):
             continue
         tree = ast.parse(Path(file).read_bytes())
         waiting += _imported_modules(tree)
@@ -31,6 +31,11 @@ def digest_of_program(names: Iterable[str], root: Path = PROJECT) -> str:
     for name in sorted(code):
         digest.update(f"{name}\n{code[name]}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _is_own(file: Path, root: Path) -> bool:
+    """Whether a module is the project's own: installed packages can lie below `root`, in a virtual environment."""
+    return file.is_relative_to(root) and "site-packages" not in file.relative_to(root).parts
 
 
 def _imported_modules(tree: ast.Module) -> Iterator[str]:

@@ -51,6 +51,17 @@ def test_only_what_is_imported_counts_wherever_it_is(makers):
     assert makers(**moved) != makers(**louder)
 
 
+def test_packages_installed_below_the_root_are_no_part_of_it(makers, tmp_path):
+    packages = tmp_path / ".venv/lib/python3/site-packages"
+    (packages / "makers").mkdir(parents=True)
+    (packages / "makers/tone.py").write_text(FILES["makers/tone.py"])
+    makers()
+    sys.modules["makers.tone"].__file__ = str(packages / "makers/tone.py")
+    before = digest_of_program(["makers.generator"], tmp_path)
+    (packages / "makers/tone.py").write_bytes(b"compiled\0")
+    assert digest_of_program(["makers.generator"], tmp_path) == before
+
+
 def test_all_that_makes_sound_is_found(monkeypatch):
     parsed = []
     read_bytes = Path.read_bytes
