@@ -70,6 +70,17 @@ def test_a_stop_saves_and_prints_how_to_resume(
     assert_equal_ends(folder, unbroken, SYSTEM)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_of_the_whole_group_leaves_the_workers_to_the_last_step(folder: Path, number: int) -> None:
+    """As a terminal sends Ctrl-C, and `timeout` SIGTERM."""
+    workers = ["--data.num_workers", "2"]
+    code, printed = fit(folder, *workers, kill=Kill("step", 5, number, is_for_group=True))
+    assert code == 128 + number, printed
+    assert "Traceback" not in printed
+    assert step_of(folder / CHECKPOINTS / "last.ckpt") == 3
+    assert fit(folder, *workers)[0] == 0
+
+
 def test_a_second_ctrl_c_quits_at_once(folder: Path) -> None:
     code, printed = fit(folder, kill=Kill("step", 5, signal.SIGINT, times=2))
     assert code == 130

@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from runtime.private_api import num_batches_trained
 
+Collate = Callable[[list[Any]], Any]
+
 
 class SampleKey(NamedTuple):
     """The index into a training set: sample `index`, as it is drawn in `epoch`. Lists take it, too."""
@@ -93,7 +95,12 @@ class TrainingLoader(DataLoader):
 
 
 def training_loader(
-    dataset: Dataset, batch_size: int, num_workers: int, seed: int, trainer: lightning.Trainer | None
+    dataset: Dataset,
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+    trainer: lightning.Trainer | None,
+    collate_fn: Collate | None = None,
 ) -> DataLoader:
     """The training loader of every data module: shuffled, and exactly continued in a resumed run.
 
@@ -102,19 +109,23 @@ def training_loader(
         batch_size, seed: see `TrainingBatches`.
         num_workers: processes that load; 0 loads in the training process.
         trainer: source of the number of batches trained on. With its `overfit_batches` the samples are not shuffled.
+        collate_fn: makes a batch from a list of samples; None for torch's own.
     """
     if trainer is not None and trainer.overfit_batches:
-        return evaluation_loader(dataset, batch_size, num_workers)
+        return evaluation_loader(dataset, batch_size, num_workers, collate_fn)
     batches = TrainingBatches(
         len(dataset), batch_size, seed, lambda: num_batches_trained(trainer) if trainer is not None else 0
     )
-    return TrainingLoader(dataset, batch_sampler=batches, **_worker_options(num_workers))
+    return TrainingLoader(dataset, batch_sampler=batches, collate_fn=collate_fn, **_worker_options(num_workers))
 
 
-def evaluation_loader(dataset: Dataset, batch_size: int, num_workers: int) -> DataLoader:
+def evaluation_loader(
+    dataset: Dataset, batch_size: int, num_workers: int, collate_fn: Collate | None = None
+) -> DataLoader:
     """The loader for validation, test and prediction: every sample once, in order."""
     sampler = DistributedSampler(dataset, shuffle=False) if is_distributed() else None
-    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_options(num_workers))
+    options = _worker_options(num_workers)
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate_fn, **options)
 
 
 def _worker_options(num_workers: int) -> dict[str, Any]:
@@ -122,13 +133,17 @@ def _worker_options(num_workers: int) -> dict[str, Any]:
         "num_workers": num_workers,
         "persistent_workers": num_workers > 0,
         "pin_memory": torch.cuda.is_available(),
-        "worker_init_fn": _leave_interrupts_to_main,
+        "worker_init_fn": _leave_signals_to_main,
     }
 
 
-def _leave_interrupts_to_main(worker: int) -> None:
-    """A terminal sends Ctrl-C to the workers, too, but the main process needs them for its last step."""
+def _leave_signals_to_main(worker: int) -> None:
+    """Ignores Ctrl-C and the first SIGTERM, which are sent to a whole group of processes.
+
+    The main process needs its workers for the last step. A second SIGTERM ends them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
 
 
 def is_distributed() -> bool:

@@ -36,6 +36,7 @@ class Kill:
     number: int = 1
     signal: int = signal.SIGKILL
     times: int = 1
+    is_for_group: bool = False  # data workers get it, too
 
 
 def fit_args(folder: Path, system: str, *options: str) -> list[str]:
@@ -93,13 +94,15 @@ def arm(kill: Kill) -> None:
     from runtime import checkpoint_io
 
     count = 0
+    if kill.is_for_group:
+        os.setpgid(0, 0)
 
     def die_if_due() -> None:
         nonlocal count
         count += 1
         if count == kill.number:
             for _ in range(kill.times):
-                os.kill(os.getpid(), kill.signal)
+                (os.killpg if kill.is_for_group else os.kill)(os.getpid(), kill.signal)
 
     def before(owner: Any, name: str) -> None:
         original = getattr(owner, name)
