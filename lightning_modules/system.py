@@ -27,8 +27,9 @@ class System(Described, LightningModule, ABC):
         title: name in tables and pictures; empty for the name of the class.
         changeable: constructor arguments that a resumed fit may change, as the weights keep their meaning. All others
             must be equal to those in the checkpoint.
-        frozen_parts: attributes whose weights are not stored, such as a pretrained encoder that is never trained. The
-            checkpoint has their fingerprints, and loading compares them with the weights that the constructor made.
+        frozen_parts: attributes whose weights are not stored, such as a pretrained encoder. They stay in evaluation
+            mode and get no gradients. The checkpoint has their fingerprints, and loading compares them with the weights
+            that the constructor made.
     """
 
     title: ClassVar[str] = ""
@@ -47,7 +48,7 @@ class System(Described, LightningModule, ABC):
         """Takes over the facts about the data, before a checkpoint is restored and compared with them.
 
         Raises:
-            ValueError: if an argument of the constructor cannot be stored in a checkpoint.
+            ValueError: if an argument of the constructor cannot be stored in a checkpoint, or there are no metrics.
         """
         self._take_facts()
         if stage == "fit":
@@ -55,6 +56,15 @@ class System(Described, LightningModule, ABC):
                 self.describe()
             except TypeError as error:
                 raise ValueError(f"{type(self).__name__} could not be stored in a checkpoint: {error}") from error
+            if not hasattr(self, "held_out"):
+                raise ValueError(f"{type(self).__name__} has no metrics: call set_metrics(…) in its constructor.")
+
+    def train(self, mode: bool = True) -> "System":
+        """Sets the training mode of all but the frozen parts, whose statistics would change in it."""
+        super().train(mode)
+        for name in self.frozen_parts:
+            getattr(self, name).eval().requires_grad_(False)
+        return self
 
     def _take_facts(self) -> None:
         datamodule = getattr(self.trainer, "datamodule", None)

@@ -32,7 +32,13 @@ class Described:
         Raises:
             TypeError: if an argument is neither plain data, nor a dataclass, nor itself `Described`.
         """
-        return {"class_path": _public_path(type(self)), "init_args": _plain(self._init_arguments)}
+        init_args = {}
+        for name, value in self._init_arguments.items():
+            try:
+                init_args[name] = _plain(value)
+            except TypeError as error:
+                raise TypeError(f"argument {name} of {type(self).__name__}: {error}") from error
+        return {"class_path": _public_path(type(self)), "init_args": init_args}
 
     def arguments(self, left_out: Collection[str] = ()) -> dict[str, Any]:
         """Returns the constructor's arguments as plain data, without class paths; raises as `describe` does."""
@@ -106,7 +112,10 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         arguments = {field.name: getattr(value, field.name) for field in fields(value)}
         return {"class_path": _public_path(type(value)), "init_args": _plain(arguments)}
-    raise TypeError(f"{type(value).__name__} cannot be stored in a checkpoint as plain data: {value!r}")
+    raise TypeError(
+        f"found a {type(value).__name__}, expected plain data, a dataclass, or an object of a class that inherits from "
+        "runtime.described.Described"
+    )
 
 
 def _build_nested(value: Any) -> Any:

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from tests.helpers.new_system.toy_flow import TextEncoder, ToyFlow, Velocity
 from tests.helpers.tiny import (
     code_data,
     fitted,
@@ -79,3 +80,18 @@ def test_figures_are_of_one_validation_only():
 def test_a_network_that_saw_no_data_has_no_metric_in_its_state(system):
     assert {name.split(".")[0] for name in system.state_dict()} - {"residual_db"} == {"network"}
     assert isinstance(system.held_out["val"], torch.nn.ModuleDict)
+
+
+def test_frozen_parts_are_never_in_training_mode(tmp_path):
+    torch.save(torch.randn(6, 8), tmp_path / "words.pt")
+    flow = ToyFlow(Velocity(), TextEncoder(str(tmp_path / "words.pt"))).train()
+    assert flow.network.training
+    assert not flow.text_encoder.training
+    assert not flow.text_encoder.vectors.requires_grad
+
+
+def test_a_system_without_metrics_is_refused_before_the_first_step():
+    system = tiny_top()
+    del system.held_out
+    with pytest.raises(ValueError, match=r"TopPrior has no metrics: call set_metrics\(…\)"):
+        fitted(system, code_data())
