@@ -12,6 +12,7 @@ from media.video.scenes import Scene, SceneSettings, find_scenes
 from media.video.stabilisation import StabilisationSettings
 from metrics import Embedding, MelStatistics
 from networks import Sampling
+from pipelines.compatibility import check_compatibility
 from pipelines.evaluation.figures import Evaluation, Tagger
 from pipelines.evaluation.jobs import FigureJob, SoundJob
 from pipelines.evaluation.models import FittedModel
@@ -20,7 +21,7 @@ from pipelines.perception import Clip, Perception, PerceptionSettings, perceive
 from pipelines.scene_renderer import SceneSound
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import TemporaryFolder, VideoPrediction, timed
-from runtime.checkpoint import check_compatibility, fingerprint, load
+from runtime.checkpoint import fingerprint, load
 from runtime.described import Described
 from runtime.tell import tell
 

@@ -60,25 +60,6 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_compatibility(systems: dict[str, Any], paths: dict[str, str]) -> None:
-    """Checks that `vqvae`, `top`, `bottom` and `classifier` belong together; the message names their paths.
-
-    Raises:
-        ValueError: if the classes or the geometries differ, or if a prior was trained on the codes of another VQ-VAE.
-    """
-    vqvae = systems["vqvae"]
-    codebooks = vqvae.codec.fingerprint()
-    expected = {"classes": vqvae.facts["classes"], "geometry": vqvae.geometry.as_dict(), "codebooks": codebooks}
-    for name in ("top", "bottom", "classifier"):
-        for fact in ["classes"] if name == "classifier" else expected:
-            found = systems[name].facts.get(fact)
-            if found != expected[fact]:
-                raise ValueError(
-                    f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
-                    f"in {paths[name]}. Fit the latter again: {PROGRAM} fit --fresh --config {name}.yaml"
-                )
-
-
 def leave_out_frozen(system: Any, state_dict: dict[str, Tensor]) -> dict[str, str]:
     """Removes the weights of a system's `frozen_parts` from its state; returns the fingerprint of each part."""
     for name in system.frozen_parts:

@@ -1,14 +1,12 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lightning_modules import TopPrior, load
-from runtime.checkpoint import check_compatibility, check_equal, fingerprint
+from runtime.checkpoint import check_equal, fingerprint
 from tests.helpers.tiny import (
     CLASSES,
-    GEOMETRY,
     TinyData,
     code_data,
     fitted,
@@ -174,40 +172,6 @@ def test_the_codebooks_fingerprint_survives_the_file(tmp_path):
     fitted(vqvae, sound_data()).save_checkpoint(tmp_path / "vqvae.ckpt")
     assert load(tmp_path / "vqvae.ckpt").codec.fingerprint() == vqvae.codec.fingerprint()
     assert fitted_vqvae(0).codec.fingerprint() != fitted_vqvae(1).codec.fingerprint()
-
-
-VQVAE = fitted_vqvae()
-PATHS = {name: f"{name}.ckpt" for name in ("vqvae", "top", "bottom", "classifier")}
-
-
-def matching(**changes: dict) -> dict:
-    """Four systems that fit, but for the changed facts of some."""
-    facts = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": VQVAE.codec.fingerprint()}
-    systems = {name: SimpleNamespace(facts=facts | changes.get(name, {})) for name in ("top", "bottom", "classifier")}
-    return systems | {"vqvae": VQVAE}
-
-
-def test_systems_that_belong_together_fit():
-    check_compatibility(matching(), PATHS)
-    check_compatibility(matching(classifier={"geometry": None, "codebooks": None}), PATHS)
-
-
-@pytest.mark.parametrize(
-    ("name", "fact", "value"),
-    [
-        *[(name, "classes", ["cat", "cow"]) for name in ("top", "bottom", "classifier")],
-        *[(name, "classes", ["dog", "cat"]) for name in ("top", "classifier")],
-        *[(name, "geometry", GEOMETRY.as_dict() | {"hop_samples": 63}) for name in ("top", "bottom")],
-        *[(name, "codebooks", "0123456789abcdef") for name in ("top", "bottom")],
-        ("top", "codebooks", None),
-    ],
-)
-def test_a_system_that_does_not_fit_is_refused_with_both_values_and_files(name, fact, value):
-    with pytest.raises(ValueError, match=f"{fact} is .*vqvae.ckpt, and .*{name}.ckpt.*--config {name}.yaml") as error:
-        check_compatibility(matching(**{name: {fact: value}}), PATHS)
-    expected = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": VQVAE.codec.fingerprint()}
-    assert str(expected[fact]) in str(error.value)
-    assert str(value) in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""Whether the four systems behind a video's sound belong together."""
+
+from typing import Any
+
+from runtime.program import PROGRAM
+
+
+def check_compatibility(systems: dict[str, Any], paths: dict[str, str]) -> None:
+    """Checks that `vqvae`, `top`, `bottom` and `classifier` belong together; the message names their paths.
+
+    Raises:
+        ValueError: if the classes or the geometries differ, or if a prior was trained on the codes of another VQ-VAE.
+    """
+    vqvae = systems["vqvae"]
+    codebooks = vqvae.codec.fingerprint()
+    expected = {"classes": vqvae.facts["classes"], "geometry": vqvae.geometry.as_dict(), "codebooks": codebooks}
+    for name in ("top", "bottom", "classifier"):
+        for fact in ["classes"] if name == "classifier" else expected:
+            found = systems[name].facts.get(fact)
+            if found != expected[fact]:
+                raise ValueError(
+                    f"Two checkpoints do not fit together: {fact} is {expected[fact]} in {paths['vqvae']}, and {found} "
+                    f"in {paths[name]}. Fit the latter again: {PROGRAM} fit --fresh --config {name}.yaml"
+                )
