@@ -5,9 +5,6 @@ import pytest
 
 from datamodules.files.decoded_sounds import SoundFile
 from datamodules.files.recordings import find_recordings, halves, share_audio
-from media.sound.sound_files import read_sound
-
-SHARED = Path(__file__).parents[4] / "shared" / "inputs"
 
 RECORDING = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
 OTHER = np.random.default_rng(1).normal(0, 0.1, 40_000).astype(np.float32)
@@ -59,11 +56,6 @@ def test_other_sounds_are_not_taken_for_one(left, right):
 
 def test_an_offset_hides_no_shared_audio():
     assert share_audio(RECORDING[:20_000] + 0.2, RECORDING[12_000:])
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared folder of small inputs")
-def test_shared_inputs():
-    assert not share_audio(*(read_sound(SHARED / f"dc_offset_{number}.flac", 16_000) for number in (1, 2)))
 
 
 def test_neighbours_are_joined_from_file_to_file_and_within_a_class(tmp_path):

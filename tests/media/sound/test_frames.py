@@ -14,7 +14,6 @@ from media.soundtrack.streams import count_track_channels
 
 RATE_HZ = 16_000
 ROOT = Path(__file__).parents[3]
-SHARED = ROOT.parent / "shared" / "inputs"
 READ = """
 import json, sys
 import numpy as np
@@ -115,14 +114,3 @@ def test_a_codec_that_ffmpeg_does_not_know_is_named(tmp_path):
     for read in (lambda: read_sound(path, RATE_HZ), lambda: count_track_channels(path)):
         with pytest.raises(UnreadableSound, match=r"unknown\.mov has a sound in a codec that FFmpeg does not know"):
             read()
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared folder of small inputs")
-@pytest.mark.parametrize(
-    ("name", "num_samples", "peak"),
-    [("sound_7_1_aac.mp4", 6_400, 0.09), ("sound_7_1_pcm.mov", 6_400, 0.09), ("sound_ambisonic.mkv", 6_400, 0.3)],
-)
-def test_shared_inputs(name, num_samples, peak):
-    ((found_samples, found_peak, num_channels, _),) = read_in_a_process(SHARED / name)
-    assert (found_samples, num_channels) == (pytest.approx(num_samples, abs=100), 2)
-    assert found_peak == pytest.approx(peak, abs=0.02)

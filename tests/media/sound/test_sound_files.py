@@ -1,5 +1,4 @@
 import io
-from pathlib import Path
 
 import av
 import numpy as np
@@ -111,22 +110,6 @@ def test_a_wav_file_whose_header_was_never_completed_is_read_to_its_end(tmp_path
     for length in (b"\0" * 4, b"\xff" * 4, (36).to_bytes(4, "little")):
         path.write_bytes(content[:4] + length + content[8:40] + b"\0" * 4 + content[44:])
         np.testing.assert_allclose(read_sound(path, RATE_HZ), NOISE, atol=1e-4)
-
-
-SHARED = Path(__file__).parents[4] / "shared" / "inputs"
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared folder of small inputs")
-@pytest.mark.parametrize(
-    ("name", "num_samples", "peak"),
-    [("stereo_antiphase.wav", 8_000, 0.3), ("mp3_in_wav.wav", 16_000, 0.12), ("wav_data_size_0.wav", 16_000, 0.3)],
-)
-def test_shared_inputs(name, num_samples, peak):
-    sound = read_sound(SHARED / name, RATE_HZ)
-    assert len(sound) == pytest.approx(num_samples, abs=800)
-    assert np.abs(sound).max() == pytest.approx(peak, abs=0.01)
-    with pytest.raises(UnreadableSound, match="samples up to 9830"):
-        read_sound(SHARED / "float_in_int16_scale.wav", RATE_HZ)
 
 
 def test_silence_is_a_sound(tmp_path):
