@@ -50,7 +50,8 @@ class MediaLogger(Callback):
         shown = [prediction for prediction in predictions if getattr(prediction, "pictures", None)]
         rows = [[(f"{p.label}: {title}", grid.cpu().float()) for title, grid in p.pictures] for p in shown]
         if rows:
-            self._log_picture(trainer, "spectrograms", draw_grids(rows))
+            is_image = any(grid.ndim == 3 for row in rows for _, grid in row)
+            self._log_picture(trainer, "pictures" if is_image else "spectrograms", draw_grids(rows))
         for number, prediction in enumerate(predictions):
             if getattr(prediction, "waveform", None) is not None:
                 waveform = prediction.waveform.cpu().float().numpy()

@@ -139,7 +139,7 @@ class VideoPrediction:
         if info:
             facts |= {
                 "size": f"{info.width} × {info.height}",
-                "frames a second": f"{info.frames_per_second:.4g}",
+                "frames per second": f"{info.frames_per_second:.4g}",
                 "own sound": "yes" if info.has_sound else "none",
             }
             if info.missing_s:

@@ -143,5 +143,5 @@ def _list_folder(folder: Path, suffixes: Collection[str], kind: str) -> list[Pat
     files = [path for path in list_visible(folder) if path.is_file()]
     known = [path for path in files if path.suffix.lower() in suffixes]
     if num_others := len(files) - len(known):
-        tell(f"{num_others} of the {len(files)} files in {folder} are no {kind}, and are left out.")
+        tell(f"{num_others} of the {len(files)} files in {folder} are left out, expected {kind}.")
     return known

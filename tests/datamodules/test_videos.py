@@ -122,7 +122,7 @@ def test_a_full_memory_ends_the_call(folder, monkeypatch):
 
 def test_what_is_no_picture_is_left_out_of_a_folder_and_counted_but_tried_where_it_is_named(folder, capsys):
     clips_of(str(folder))
-    assert f"1 of the 4 files in {folder} are no video or photo" in capsys.readouterr().out
+    assert f"1 of the 4 files in {folder} are left out, expected video or photo" in capsys.readouterr().out
     (folder / "clip_2.mp4").rename(folder / ".hidden.dat")
     clip, _ = clips_of([str(folder / ".hidden.dat"), str(folder / "red.png")])
     assert clip.duration_s == pytest.approx(1.0)

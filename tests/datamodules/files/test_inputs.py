@@ -58,7 +58,7 @@ def test_sounds_of_a_folder_are_listed_in_natural_order_and_others_counted(tmp_p
         (tmp_path / name).touch()
     assert [path.name for path in list_inputs(str(tmp_path), {".wav"}, "sound")] == ["b_2.wav", "b_10.WAV"]
     assert "1 of the 3 files in" in (printed := capsys.readouterr().out)
-    assert "are no sound, and are left out" in printed
+    assert "are left out, expected sound" in printed
     with pytest.raises(FileNotFoundError, match="There is no photo in the folder"):
         list_inputs(str(tmp_path), {".png"}, "photo")
 
