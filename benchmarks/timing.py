@@ -1,5 +1,6 @@
-"""`python -m benchmarks.timing`: measures how well the activity meter detects when a drawn animal opens its mouth."""
+"""`python -m benchmarks.timing`: measures how well onsets in the picture match events, drawn or heard."""
 
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,6 +14,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.film_timing import (
+    FindOnsets,
+    SoundOnsetSettings,
+    film_table,
+    find_activity_onsets,
+    list_films,
+    measure_films,
+    summary_table,
+)
 from benchmarks.moving_animal import DISTRACTIONS, Film, frames, sample_film, write_film
 from media.video.activity import Activity, ActivityMeter, ActivitySettings
 from media.video.stabilisation import StabilisationSettings
@@ -22,6 +32,7 @@ from runtime.exit_codes import end_in_words
 
 GRID_HZ = 25
 TOLERANCE_S = 0.08
+WIDTH = 170  # of tables of films that are not printed to a terminal
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,11 @@ class Measured:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Prints precision and recall of the onsets for each kind of distraction and in all, beside the level of chance.
+    """Prints precision and recall of the onsets in drawn films, or in films with sound, beside the level of chance.
 
-    The defaults of `ActivitySettings` were chosen on the films from seed 100; those from seed 0 are the test set.
-    `--activity.block 7`, say, measures other settings.
+    Drawn films show an animal that opens its mouth, with a table row for each kind of distraction. The defaults of
+    `ActivitySettings` were chosen on the films from seed 100; those from seed 0 are the test set. `--activity.block 7`,
+    say, measures other settings. In films with sound (`--videos`), the events are the onsets of the sound.
     """
     parser = ArgumentParser("python -m benchmarks.timing", description=__doc__.partition(": ")[2])
     parser.add_argument("--first_seed", type=int, default=0, help="seed of the first film")
@@ -46,11 +58,26 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--num_encoded", type=int, default=6, help="films that are also encoded and decoded as H.264")
     parser.add_argument("--activity", type=ActivitySettings, default=ActivitySettings())
     parser.add_argument("--stabilisation", type=StabilisationSettings, default=StabilisationSettings())
+    parser.add_argument("--videos", type=Path, nargs="+", help="folders of films with sound, in place of drawn films")
+    parser.add_argument("--kinds", nargs="+", default=[], help="starts of file names, for a table row each")
+    parser.add_argument("--sound", type=SoundOnsetSettings, default=SoundOnsetSettings())
     options = parser.instantiate_classes(parser.parse_args(args))
     settings = options.activity, options.stabilisation
-    films = [sample_film(options.first_seed + i) for i in range(options.num_films)]
+    if options.videos:
+        print_films(options.videos, options.kinds, lambda path: find_activity_onsets(path, *settings), options.sound)
+    else:
+        print_drawn_films(
+            range(options.first_seed, options.first_seed + options.num_films), options.num_encoded, settings
+        )
+
+
+def print_drawn_films(
+    seeds: Sequence[int], num_encoded: int, settings: tuple[ActivitySettings, StabilisationSettings]
+) -> None:
+    """Measures drawn films, and prints a row for each distraction."""
+    films = [sample_film(seed) for seed in seeds]
     drawn = [measure(film, settings) for film in track(films, description="films", transient=True)]
-    encoded = films[: options.num_encoded]
+    encoded = films[:num_encoded]
     read = [measure(film, settings, encode=True) for film in track(encoded, description="H.264", transient=True)]
     console = Console()
     for name in ("with_region", "without_region"):
@@ -60,6 +87,18 @@ def main(args: Sequence[str] | None = None) -> None:
     num_hits = sum(len(match_events(one.film.cuts_s, one.with_region.cuts_s, TOLERANCE_S)) for one in drawn)
     console.print(f"Cuts: {num_cuts}, found {num_hits} of them and {num_found - num_hits} that are none.")
     console.print(f"Time: {np.mean([film.ms_per_frame for film in drawn]):.2f} ms a frame.")
+
+
+def print_films(folders: list[Path], kinds: list[str], find_onsets: FindOnsets, sound: SoundOnsetSettings) -> None:
+    """Measures films with sound, and prints a row for each film and kind, and those left out."""
+    paths = list_films(folders)
+    films, left_out = measure_films(track(paths, description="films", transient=True), find_onsets, sound)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console.print(film_table(films))
+    console.print(summary_table(films, kinds))
+    console.print(
+        f"Left out, as their sound has fewer than {sound.min_onsets} onsets: {', '.join(left_out) or 'none'}."
+    )
 
 
 def measure(film: Film, settings: tuple[ActivitySettings, StabilisationSettings], encode: bool = False) -> Measured:

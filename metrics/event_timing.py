@@ -30,6 +30,7 @@ class EventTiming:
         median_distance_s: median distance from an event to the nearest onset; infinite if most events have none.
         precision, recall, f1: scores of the hits in [0, 1]; 0 if there are no onsets or no events.
         shifted_f1: mean F1 of the onsets at shifted times, the level of chance.
+        shifted_distance_s: median distance from an event to the nearest onset at shifted times.
         p_value: share of shifts with at least as many hits as the onsets have, at least 1 / (shifts + 1).
     """
 
@@ -41,6 +42,7 @@ class EventTiming:
     recall: float
     f1: float
     shifted_f1: float
+    shifted_distance_s: float
     p_value: float
 
 
@@ -61,21 +63,23 @@ def measure_timing(
     num_events = sum(len(recording.events_s) for recording in recordings)
     num_onsets = sum(len(recording.onsets_s) for recording in recordings)
     num_hits = sum(len(match_events(one.events_s, one.onsets_s, tolerance_s)) for one in recordings)
-    shifted_hits = np.zeros(num_shifts, dtype=int)
+    shifted_hits, shifted_distances_s = np.zeros(num_shifts, dtype=int), [np.zeros(0)]
     for recording in recordings:
         for index, shift_s in enumerate(rng.uniform(0, recording.duration_s, num_shifts)):
             shifted_s = np.sort((recording.onsets_s + shift_s) % recording.duration_s)
             shifted_hits[index] += len(match_events(recording.events_s, shifted_s, tolerance_s))
+            shifted_distances_s.append(nearest_distances(recording.events_s, shifted_s))
     distances_s = [nearest_distances(recording.events_s, recording.onsets_s) for recording in recordings]
     return EventTiming(
         num_events=num_events,
         num_onsets=num_onsets,
         num_hits=num_hits,
-        median_distance_s=float(np.median(np.concatenate(distances_s))) if num_events else float("inf"),
+        median_distance_s=_median(distances_s),
         precision=num_hits / max(num_onsets, 1),
         recall=num_hits / max(num_events, 1),
         f1=2 * num_hits / max(num_events + num_onsets, 1),
         shifted_f1=2 * float(shifted_hits.mean()) / max(num_events + num_onsets, 1) if num_shifts else 0.0,
+        shifted_distance_s=_median(shifted_distances_s),
         p_value=float((1 + (shifted_hits >= num_hits).sum()) / (1 + num_shifts)),
     )
 
@@ -100,3 +104,8 @@ def match_events(events_s: np.ndarray, onsets_s: np.ndarray, tolerance_s: float)
 def nearest_distances(events_s: np.ndarray, onsets_s: np.ndarray) -> np.ndarray:
     """(events,) seconds from each event to the nearest onset, infinite if there is none."""
     return np.abs(np.subtract.outer(events_s, onsets_s)).min(axis=1, initial=np.inf)
+
+
+def _median(distances_s: Sequence[np.ndarray]) -> float:
+    together = np.concatenate([np.zeros(0), *distances_s])
+    return float(np.median(together)) if len(together) else float("inf")

@@ -13,7 +13,7 @@ from runtime.program import VERSION
 from tests.test_layers import LEVEL, ROOT, files_of, third_party_imports_of
 
 SCRIPT = "import sys\nfrom video2audio import main\nsys.exit(main())\n"
-OPTIONAL = {"ai_edge_litert", "pillow_heif"}  # for one listener, and for HEIC photos; their absence is reported
+OPTIONAL = {"ai_edge_litert", "pillow_heif", "librosa"}  # a listener, HEIC, real films; their absence is reported
 
 
 @pytest.fixture
