@@ -102,6 +102,7 @@ class EvaluationWriter(Callback):
             "held-out sounds": {"test": "the test part", "val": "the validation part"}[trainer.datamodule.part],
             "embedding": results["embedding"],
             "tagger": results["tagger"] or "none",
+            "second listener": results["listener"] or "none",
         }
 
     def _log(

@@ -13,8 +13,9 @@ from media.video.stabilisation import StabilisationSettings
 from metrics import Embedding, MelStatistics
 from networks import Sampling
 from pipelines.compatibility import check_compatibility
-from pipelines.evaluation.figures import Evaluation, Tagger
+from pipelines.evaluation.figures import Evaluation
 from pipelines.evaluation.jobs import FigureJob, SoundJob
+from pipelines.evaluation.judges import Tagger
 from pipelines.evaluation.models import FittedModel
 from pipelines.outputs import FailedInput, reason_of
 from pipelines.perception import Clip, Perception, PerceptionSettings, perceive
@@ -38,7 +39,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "fade_s": (0, 60),
     "num_iterations": (0, 10_000),
 }
-LISTENERS = ("embedding", "tagger", "words")  # used by `test` alone
+LISTENERS = ("embedding", "tagger", "words", "listener")  # used by `test` alone
 
 
 class VideoToAudio(Described, LightningModule):
@@ -75,6 +76,8 @@ class VideoToAudio(Described, LightningModule):
         embedding: embedding in which `test` compares sets of sounds; None for `MelStatistics`.
         tagger: classifier of sounds with which `test` measures whether the classes are heard; None to skip that.
         words: the tagger's names for each class; None for those that `ClassAgreement` knows.
+        listener: second embedding, independent of the others, in which `test` compares all again, and which names the
+            classes as it learns them from the training sounds; None to skip that.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class VideoToAudio(Described, LightningModule):
         embedding: Embedding | None = None,
         tagger: Tagger | None = None,
         words: dict[str, list[str]] | None = None,
+        listener: Embedding | None = None,
     ) -> None:
         super().__init__()
         given = self.arguments(left_out=LISTENERS)
@@ -122,6 +126,7 @@ class VideoToAudio(Described, LightningModule):
         self.scene_settings = SceneSettings(threshold, smoothing_s, min_scene_s)
         self.perception_settings = PerceptionSettings(looks_per_second, activity, stabilisation)
         self.embedding, self.tagger, self.words = embedding or MelStatistics(), tagger, words
+        self.listener = listener
 
     def setup(self, stage: str) -> None:
         """Loads the four models and checks that they belong together.
@@ -214,9 +219,8 @@ class VideoToAudio(Described, LightningModule):
             name: FittedModel(getattr(self, name), path, self.fingerprints[name], kinds[name], rates.get(name))
             for name, path in self.paths.items()
         }
-        return Evaluation(
-            self.make_generator(), self.seed, self.classes, models, self.embedding, self.tagger, self.words
-        )
+        judges = (self.embedding, self.tagger, self.words, self.listener)
+        return Evaluation(self.make_generator(), self.seed, self.classes, models, *judges)
 
     def find_scenes(self, perception: Perception, duration_s: float) -> list[Scene]:
         """The scenes of a clip, with the allowed classes."""

@@ -72,12 +72,16 @@ class ClassAgreement(Metric):
             found = f"{tuple(scores.shape)}, {len(labels)} labels and {len(groups)} groups"
             raise ValueError(f"Expected {expected}, found {found}.")
         labels = labels.to(scores.device)
-        of_classes = torch.stack([scores[:, tags].amax(dim=1) for tags in self.tags_of_classes], dim=1)
+        of_classes = self.score_classes(scores)
         own = of_classes.gather(1, labels[:, None])[:, 0]
         is_heard = torch.cat([own[:, None], scores[:, self.animal_tags]], dim=1).amax(dim=1) > HEARD_ABOVE
         self.agrees.append(torch.stack([of_classes.argmax(dim=1) == labels, own > HEARD_ABOVE, is_heard], dim=1))
         self.labels.append(labels)
         self.groups.append(group_numbers(groups).to(scores.device))
+
+    def score_classes(self, scores: Tensor) -> Tensor:
+        """(batch, classes) largest of the scores (batch, tags) of each class's words."""
+        return torch.stack([scores[:, tags].amax(dim=1) for tags in self.tags_of_classes], dim=1)
 
     def compute(self) -> dict[str, Estimate]:
         """Computes the shares of everything added since the last reset; raises ValueError if nothing was."""

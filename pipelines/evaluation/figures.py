@@ -3,15 +3,12 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from media.sound.sound_files import resample
 from metrics import (
-    ClassAgreement,
     Embedding,
     Estimate,
     FrechetAudioDistance,
@@ -20,6 +17,7 @@ from metrics import (
     SpectralDistance,
 )
 from pipelines.evaluation.jobs import FigureJob, SoundJob
+from pipelines.evaluation.judges import Heard, Judges, Tagger
 from pipelines.evaluation.models import FittedModel, figures_of_model, finite
 from pipelines.evaluation.rows import MEASURED_ROWS, PAIRED_ROWS, ROWS, RowSounds
 from pipelines.evaluation.sound_store import SoundStore
@@ -31,17 +29,6 @@ NO_TAGGER = (
     "that metrics/listeners/yamnet.py names, and add --model.tagger metrics.YAMNet --model.tagger.path yamnet.tflite"
 )
 NO_PHOTOS = "The classifier was not measured, as the root has no photos."
-
-
-class Tagger(Protocol):
-    """An independent classifier of sounds with many classes."""
-
-    name: str
-    class_names: list[str]
-    sample_rate_hz: int
-
-    def tag(self, waveforms: Tensor) -> Tensor:
-        """Scores (batch, tags) in [0, 1] of waveforms (batch, samples) in [-1, 1]."""
 
 
 class Evaluation:
@@ -58,6 +45,8 @@ class Evaluation:
         embedding: embedding in which sets of sounds are compared.
         tagger: classifier that measures whether the classes are heard; None to skip that.
         words: the tagger's names for each class; None for those that `ClassAgreement` knows.
+        listener: second embedding, independent of the others, in which all is compared again, and whose `ClassHead`
+            names the classes; None to skip that.
 
     Attributes:
         store: files of the sounds; None to make all sounds again.
@@ -76,18 +65,17 @@ class Evaluation:
         embedding: Embedding,
         tagger: Tagger | None = None,
         words: dict[str, list[str]] | None = None,
+        listener: Embedding | None = None,
     ) -> None:
         self.generator, self.classes, self.models = generator, classes, models
-        self.embedding, self.tagger, self.words = embedding, tagger, words
+        self.judges = Judges(classes, embedding, tagger, words, listener)
         makers = {name: model.fingerprint for name, model in models.items() if model.kind == "sounds"}
         self.sounds = RowSounds(generator, seed, makers)
         self.store: SoundStore | None = None
         self.results: dict[str, Any] = {}
-        self._heard: dict[tuple[str, int], list[tuple[Tensor, Tensor, list[str]]]] = defaultdict(list)
+        self._heard: dict[tuple[str, int], list[Heard]] = defaultdict(list)
         self._distances: dict[tuple[str, int], SpectralDistance] = defaultdict(SpectralDistance)
         self._kinds: set[str] = set()
-        if tagger is not None:
-            ClassAgreement(tagger.class_names, classes, words)  # so that it raises before sounds are made
 
     def add(self, job: SoundJob | FigureJob) -> None:
         """Makes or reads the sounds of a job and embeds them, unless the generator lacks the row."""
@@ -99,15 +87,22 @@ class Evaluation:
         if job.row in ROWS and (job.row, job.label) not in self._heard:
             tell(f"{job.row}, {self.classes[job.label]}: {ROWS[job.row]}")
         waveforms = self._waveforms(job)
-        self._heard[job.row, job.label].append((*self._listen(waveforms), job.groups))
+        rate_hz = self.generator.geometry.sample_rate_hz
+        self._heard[job.row, job.label].append(self.judges.listen(waveforms, rate_hz, job.groups))
         if job.row in PAIRED_ROWS:
             self._distances[job.row, job.label].update(torch.from_numpy(waveforms), job.real, job.groups)
 
     def compute(self) -> dict[str, Any]:
         """Computes `results`, and returns them."""
         tell("Computing the figures and their intervals.")
-        remarks = [] if self.tagger is not None else [NO_TAGGER]
-        remarks += [] if "photos" in self._kinds else [NO_PHOTOS]
+        judges = self.judges
+        remarks = [] if judges.tagger is not None else [NO_TAGGER]
+        remarks += [] if "photos" in self._kinds or not self.models else [NO_PHOTOS]
+        if judges.listener is not None:
+            try:
+                judges.learn([self._heard["known", label] for label in range(len(self.classes))])
+            except ValueError as error:
+                remarks.append(f"{judges.listener.name} names no classes. {error}")
         self.results = {
             "rows": {
                 row: {name: self._figures(row, label, remarks) for label, name in enumerate(self.classes)}
@@ -118,8 +113,9 @@ class Evaluation:
             "titles": {name: model.system.title or name for name, model in self.models.items()},
             "remarks": remarks,
             "classes": self.classes,
-            "embedding": self.embedding.name,
-            "tagger": self.tagger and self.tagger.name,
+            "embedding": judges.embedding.name,
+            "tagger": judges.tagger and judges.tagger.name,
+            "listener": judges.listener and judges.listener.name,
             "sample_rate_hz": self.generator.geometry.sample_rate_hz,
             "checkpoints": {name: [model.path, model.fingerprint] for name, model in self.models.items()},
             "settings": self.sounds.settings(),
@@ -136,17 +132,6 @@ class Evaluation:
         place = f"{job.row}/{self.classes[job.label]}"
         return self.store.sounds(place, job.numbers, made, lambda: self.sounds.make(job))
 
-    def _listen(self, waveforms: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Embeddings (batch, dimensions) and scores (batch, tags) of sounds, with no tags if there is no tagger."""
-        embedding, tagger = self.embedding, self.tagger
-        rate = self.generator.geometry.sample_rate_hz
-        heard = torch.from_numpy(resample(waveforms, rate, embedding.sample_rate_hz))
-        if type(embedding) is type(tagger) and hasattr(embedding, "embed_and_tag"):
-            return embedding.embed_and_tag(heard)
-        if tagger is None:
-            return embedding.embed(heard), torch.empty(len(heard), 0)
-        return embedding.embed(heard), tagger.tag(torch.from_numpy(resample(waveforms, rate, tagger.sample_rate_hz)))
-
     def _measure_models(self, kind: str, batch: dict[str, Any]) -> None:
         self._kinds.add(kind)
         if kind == "sounds":
@@ -158,15 +143,10 @@ class Evaluation:
     def _figures(self, row: str, label: int, remarks: list[str]) -> dict[str, Any]:
         """The figures of a row and a class as plain data; a figure that cannot be computed becomes a remark."""
 
-        def compare(metric: Any, parts: dict[str, Any]) -> Any:
+        def compare(metric: Any, parts: dict[str, Any], embedding: str = "embeddings") -> Any:
             for name, part in parts.items():
-                for embeddings, _, groups in self._heard[name, label]:
-                    metric.update(embeddings, groups, part)
-            return metric.compute()
-
-        def agreement(metric: ClassAgreement) -> dict[str, Estimate]:
-            for _, scores, groups in self._heard[row, label]:
-                metric.update(scores, torch.full((len(scores),), label), groups)
+                for heard in self._heard[name, label]:
+                    metric.update(getattr(heard, embedding), heard.groups, part)
             return metric.compute()
 
         sides = {"reference": True, row: False}
@@ -177,12 +157,13 @@ class Evaluation:
         }
         if row != "training":
             sources["distances to the nearest sounds"] = lambda: compare(NearestNeighbourDistance(), parts)
-        if self.tagger is not None:
-            agrees = ClassAgreement(self.tagger.class_names, self.classes, self.words)
-            sources["class agreement"] = lambda: agreement(agrees)
+        if self.judges.listener is not None:
+            sources["second fad"] = lambda: {"second_fad": compare(FrechetAudioDistance(), sides, "second")}
+            sources["second kad"] = lambda: {"second_kad": compare(KernelAudioDistance(), sides, "second")}
+        sources["class agreement"] = lambda: self.judges.agreement(self._heard[row, label], label)
         if row in PAIRED_ROWS:
             sources["spectral distances"] = self._distances[row, label].compute
-        figures: dict[str, Any] = {"num_sounds": sum(len(groups) for *_, groups in self._heard[row, label])}
+        figures: dict[str, Any] = {"num_sounds": sum(len(heard.groups) for heard in self._heard[row, label])}
         for kind, compute in sources.items():
             try:
                 found = {name: estimate for name, estimate in compute().items() if "/" not in name}

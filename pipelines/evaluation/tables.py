@@ -31,6 +31,14 @@ FIGURES = {
     "forced_choice": ("own class ↑", "share of sounds whose own class has the highest score of the tagger."),
     "named": ("named ↑", "share of sounds in which the tagger detects their class."),
     "heard": ("heard ↑", "share of sounds in which the tagger detects their class or an animal."),
+    "second_fad": ("FAD, 2nd ↓", "FAD in the embedding of the second listener."),
+    "second_kad": ("KAD, 2nd ↓", "KAD in the embedding of the second listener."),
+    "second_choice": (
+        "own class, 2nd ↑",
+        "share of sounds that the second listener gives their own class. It knows the classes from the real training "
+        "sounds; sounds of a training recording are judged without this recording.",
+    ),
+    "disagree": ("disagree", "share of sounds to which the tagger and the second listener give different classes."),
     "to_train_ratio": (
         "novelty",
         "distance to the nearest training sound, relative to that of the first half of the real sounds. 1 is as new as "
@@ -43,7 +51,7 @@ FIGURES = {
     "log_spectral_distance_db": ("LSD ↓", "log-spectral distance in dB to the original sound."),
     "spectral_convergence": ("SC ↓", "spectral convergence: error relative to the level of the original sound."),
 }
-SHARES = {"forced_choice", "named", "heard"}
+SHARES = {"forced_choice", "named", "heard", "second_choice", "disagree"}
 WHOLE = {"num_weights", "num_steps", "codes_in_use", "top_codes_in_use", "bottom_codes_in_use"}
 
 

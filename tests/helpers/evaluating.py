@@ -50,7 +50,8 @@ def resample_little(monkeypatch) -> None:
         NearestNeighbourDistance,
         SpectralDistance,
     ):
-        monkeypatch.setattr(f"pipelines.evaluation.figures.{metric.__name__}", partial(metric, num_resamples=30))
+        module = "judges" if metric is ClassAgreement else "figures"
+        monkeypatch.setattr(f"pipelines.evaluation.{module}.{metric.__name__}", partial(metric, num_resamples=30))
 
 
 def evaluation(monkeypatch, **options) -> Evaluation:

@@ -203,7 +203,7 @@ def test_a_full_memory_ends_the_call():
 def test_the_settings_are_all_arguments_that_a_sound_depends_on():
     names = set(inspect.signature(VideoToAudio).parameters)
     settings = composite(threshold=0.5, sampling=Sampling(top_k=3), activity=ActivitySettings(block=7)).settings()
-    left_out = {"vqvae", "top", "bottom", "classifier", "embedding", "tagger", "words"}
+    left_out = {"vqvae", "top", "bottom", "classifier", "embedding", "tagger", "words", "listener"}
     assert settings.keys() == names - left_out | {"checkpoints"}
     assert (settings["threshold"], settings["sampling"]["top_k"], settings["activity"]["block"]) == (0.5, 3, 7)
     assert settings["classes"] == CLASSES

@@ -99,13 +99,62 @@ def test_the_tagger_and_the_embedding_may_be_one(monkeypatch):
     words = {"cat": ["Cat", "Meow"], "dog": ["Dog"]}
     shared = evaluation(monkeypatch, embedding=Echo(), tagger=Echo(), words=words)
     rows = evaluated(shared)["rows"]
-    assert (shared.embedding.num_passes, shared.tagger.num_passes) == (20, 0)
+    assert (shared.judges.embedding.num_passes, shared.judges.tagger.num_passes) == (20, 0)
     for row, share in (("real", 1.0), ("generated", 0.0)):
         assert all(rows[row][scope]["forced_choice"]["value"] == share for scope in ("cat", "dog"))
     alone = evaluation(monkeypatch, tagger=Echo(), words=words)
     assert evaluated(alone)["rows"]["real"]["dog"]["forced_choice"]["value"] == 1.0
     with pytest.raises(ValueError, match="Woof"):
         evaluation(monkeypatch, tagger=Echo(), words={"cat": ["Cat"], "dog": ["Woof"]})
+
+
+class Second:
+    """Tells the real sounds of the first class from all others."""
+
+    name, sample_rate_hz, num_dimensions = "second", 8000, 5
+
+    def embed(self, waveforms):
+        nearest = torch.stack([torch.cdist(waveforms, half(part, 0)).amin(dim=1) for part in range(3)]).amin(dim=0)
+        is_cat = (nearest < 1e-3).float()
+        return torch.stack([*[is_cat] * 4, waveforms.std(dim=1)], dim=1)
+
+
+def test_a_second_listener_learns_the_classes_and_is_compared_with_the_tagger(monkeypatch):
+    speak(monkeypatch, lambda label: half(2, 1 - label))
+    words = {"cat": ["Cat", "Meow"], "dog": ["Dog"]}
+    results = evaluated(evaluation(monkeypatch, tagger=Echo(), words=words, listener=Second()))
+    assert results["listener"] == "second"
+    shares = {
+        (row, scope): tuple(results["rows"][row][scope][name]["value"] for name in ("second_choice", "disagree"))
+        for row in ("real", "generated", "training")
+        for scope in ("cat", "dog")
+    }
+    assert {shares["real", scope] for scope in ("cat", "dog")} == {(1.0, 0.0)}
+    assert {shares["generated", scope] for scope in ("cat", "dog")} == {(0.0, 0.0)}
+    assert shares["training", "cat"] == (1.0, 1.0)  # which the tagger takes for dogs
+    disagree = results["rows"]["training"]["cat"]["disagree"]
+    assert 0.5 < disagree["low"] < disagree["high"] == 1.0
+    alone = evaluated(evaluation(monkeypatch, embedding=Second()))["rows"]["generated"]["dog"]
+    for name in ("fad", "kad"):
+        assert results["rows"]["generated"]["dog"][f"second_{name}"] == alone[name]
+
+
+def test_a_second_listener_alone_has_its_figures_without_a_tagger(monkeypatch):
+    speak(monkeypatch, lambda label: half(2, label))
+    results = evaluated(evaluation(monkeypatch, listener=Second()))
+    figures = results["rows"]["generated"]["cat"]
+    assert figures["second_choice"]["value"] == 1.0
+    assert not {"disagree", "forced_choice"} & figures.keys()
+    assert "own class, 2nd ↑" in markdown(results, {}, [])
+
+
+def test_a_second_listener_without_training_recordings_of_all_classes_is_reported(monkeypatch):
+    alone = Evaluation(Hum(), 1, ["cat", "dog"], {}, MelStatistics(), listener=Second())
+    monkeypatch.setattr("tests.helpers.evaluating.NUM_SOUNDS", 1)
+    monkeypatch.setattr("tests.helpers.evaluating.half", lambda part, label: half(part, label)[:1])
+    results = evaluated(alone, has_photos=False)
+    assert any(remark.startswith("second names no classes.") for remark in results["remarks"])
+    assert "second_choice" not in results["rows"]["real"]["cat"]
 
 
 def test_the_models_have_the_figures_of_their_own_test(monkeypatch):
@@ -125,7 +174,8 @@ def test_what_was_not_measured_is_said(monkeypatch):
     results = evaluated(evaluation(monkeypatch), has_photos=False)
     assert {NO_TAGGER, NO_PHOTOS} <= set(results["remarks"])
     assert results["models"]["classifier"].keys() == {"num_weights", "num_steps"}
-    assert "forced_choice" not in results["rows"]["real"]["cat"]
+    assert results["listener"] is None
+    assert not {"forced_choice", "second_fad", "second_choice", "disagree"} & results["rows"]["real"]["cat"].keys()
 
 
 def test_a_figure_that_cannot_be_computed_is_told_of_and_the_others_stay(monkeypatch):
