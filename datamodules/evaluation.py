@@ -120,7 +120,7 @@ class EvaluationDataModule(LightningDataModule):
         geometry = evaluation.generator.geometry
         files = sound_files(root, geometry.sample_rate_hz)
         photos = self._photos(models["photos"].system.facts) if has_photos else None
-        return DataLoader(self._plan(files, classes, geometry.window_samples, photos), batch_size=None)
+        return DataLoader(self.plan(files, classes, geometry.window_samples, photos), batch_size=None)
 
     def _photos(self, facts: dict[str, Any]) -> Photos:
         data = PhotoDataModule(len(facts["classes"]), image_size=facts["image_size"])
@@ -128,8 +128,13 @@ class EvaluationDataModule(LightningDataModule):
         data.setup("test")
         return data.test_set if self.part == "test" else data.val_set
 
-    def _plan(
-        self, files: list[SoundFile], classes: list[str], window_samples: int, photos: Photos | None
+    def plan(
+        self,
+        files: list[SoundFile],
+        classes: list[str],
+        window_samples: int,
+        photos: Photos | None = None,
+        generated: list[Windows] | None = None,
     ) -> EvaluationJobs:
         """Adds all jobs in working order.
 
@@ -137,8 +142,16 @@ class EvaluationDataModule(LightningDataModule):
         rows of real sounds are made from the second. Their windows overlap by half, to get more of them. Windows of the
         `known` training sounds overlap by three quarters, as a copy may start anywhere. The `copied` sounds start at
         random, as in training.
+
+        Args:
+            files: real sounds of these classes.
+            classes: names of the classes.
+            window_samples: samples in a window.
+            photos: held-out photos for the classifier's figures.
+            generated: windows of each class that are generated already; None for `num_sounds` to generate.
         """
-        recordings = find_recordings(files)
+        made = [file for windows in generated or [] for file in dict.fromkeys(windows.files)]
+        recordings = find_recordings(files) | find_recordings(made)
         known = [file for file in files if file.part == "train"]
         held_out = leave_out_known([file for file in files if file.part == self.part], known, recordings)
         training = [[file for file in known if file.label == label] for label in range(len(classes))]
@@ -146,7 +159,7 @@ class EvaluationDataModule(LightningDataModule):
         for label, name in enumerate(classes):
             first, second = halves([file for file in held_out if file.label == label], name, recordings)
             references.append(Windows(first, window_samples, window_samples // 2))
-            others.append(_windows_in_turns(second, window_samples, window_samples // 2))
+            others.append(windows_in_turns(second, window_samples, window_samples // 2))
         jobs = EvaluationJobs(recordings, self.batch_size)
         for label, of_class in enumerate(training):
             jobs.add("known", label, Windows(of_class, window_samples, window_samples // STEPS_A_WINDOW))
@@ -160,19 +173,21 @@ class EvaluationDataModule(LightningDataModule):
         for label, windows in enumerate(others):
             jobs.add("real_top_codes", label, windows, min(self.num_sounds, MAX_SOUNDS_OF_A_WINDOW * len(windows)))
         for label in range(len(classes)):
-            jobs.add("generated", label, None, self.num_sounds)
+            of_class = generated and generated[label]
+            jobs.add("generated", label, of_class, min(self.num_sounds, len(of_class)) if of_class else self.num_sounds)
         for label, windows in enumerate(others):
             jobs.add("noise", label, windows)
         for label, of_class in enumerate(training):
             crops = TrainingCrops(of_class, window_samples, 0, 0.0, CROPS_TO_CHOOSE_FROM)
             crops.files = _taking_turns(crops.files, lambda file: file.name)
             jobs.add("copied", label, crops, min(self.num_sounds, len(crops)))
-            windows = _windows_in_turns(of_class, window_samples)
+            windows = windows_in_turns(of_class, window_samples)
             jobs.add("training", label, windows, min(self.num_sounds, len(windows)))
         return jobs
 
 
-def _windows_in_turns(files: list[SoundFile], window_samples: int, hop_samples: int | None = None) -> Windows:
+def windows_in_turns(files: list[SoundFile], window_samples: int, hop_samples: int | None = None) -> Windows:
+    """`Windows`, first the first of each file, then the second of each, and so on."""
     windows = Windows(files, window_samples, hop_samples)
     windows.windows = _taking_turns(windows.windows, lambda window: window[0].name)
     return windows

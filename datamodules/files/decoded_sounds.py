@@ -10,7 +10,7 @@ import numpy as np
 
 from datamodules.files.data_root import DataRoot, class_of
 from datamodules.files.groups import find_groups
-from datamodules.files.read_once import leave_out_unreadable, read_once
+from datamodules.files.read_once import leave_out_unreadable, read_once, report_unreadable
 from datamodules.files.split import decide_split
 from media.files import atomic_path
 from media.sound.sound_files import read_sound
@@ -25,7 +25,7 @@ class SoundFile:
     Args:
         name: name as `<class>/<file>`.
         label: index of its class in the class list.
-        part: part of the split: `train`, `val` or `test`.
+        part: part of the split: `train`, `val` or `test`; `judged` for a sound of no data root.
         num_samples: samples in the resampled sound.
         cache_path: path of its samples, float32 (num_samples,), as a .npy file.
         digest: short hash of the samples.
@@ -45,15 +45,18 @@ class SoundFile:
         return np.load(self.cache_path, mmap_mode="r")
 
 
-def decode_sounds(root: DataRoot, sample_rate_hz: int, retry_unreadable: bool = False) -> dict[str, dict[str, Any]]:
-    """Decodes and hashes the sounds that are not in the cache.
+def decode_sounds(
+    root: DataRoot, sample_rate_hz: int, retry_unreadable: bool = False, kind: str = "sounds"
+) -> dict[str, dict[str, Any]]:
+    """Decodes and hashes the sounds of a kind that are not in the cache.
 
     Returns:
         Records of all sounds, see `read_once`, with `num_samples` and `digest` if they are readable.
     """
+    folder = _cache_folder(root, sample_rate_hz, kind)
 
     def read(name: str, path: Path, version: str) -> dict[str, Any]:
-        cache_path = _cache_path(root, sample_rate_hz, name, version)
+        cache_path = _cache_path(folder, name, version)
         if not cache_path.exists():  # version 0.1 decoded sounds without a record
             with atomic_path(cache_path) as temporary:
                 np.save(temporary, read_sound(path, sample_rate_hz))
@@ -61,9 +64,9 @@ def decode_sounds(root: DataRoot, sample_rate_hz: int, retry_unreadable: bool = 
         return {"num_samples": len(samples), "digest": hashlib.sha256(samples).hexdigest()[:16]}
 
     def is_kept(name: str, version: str) -> bool:
-        return _cache_path(root, sample_rate_hz, name, version).exists()
+        return _cache_path(folder, name, version).exists()
 
-    return read_once(root, "sounds", f"sounds_{sample_rate_hz}hz", read, is_kept, retry_unreadable)
+    return read_once(root, kind, folder.name, read, is_kept, retry_unreadable)
 
 
 def sound_files(root: DataRoot, sample_rate_hz: int) -> list[SoundFile]:
@@ -81,15 +84,46 @@ def sound_files(root: DataRoot, sample_rate_hz: int) -> list[SoundFile]:
     files = []
     for name in names:
         label, record = classes.index(class_of(name)), records[name]
-        path = _cache_path(root, sample_rate_hz, name, record["version"])
+        path = _cache_path(_cache_folder(root, sample_rate_hz), name, record["version"])
         files.append(
             SoundFile(name, label, split[name], record["num_samples"], path, record["digest"], groups.get(name))
         )
     return files
 
 
-def _cache_path(root: DataRoot, sample_rate_hz: int, name: str, version: str) -> Path:
+def judged_sound_files(folder: Path, sample_rate_hz: int, cache_dir: str, classes: list[str]) -> list[SoundFile]:
+    """The readable sounds in `<folder>/<class>/*`, which belong to no data root. The others are reported.
+
+    Raises:
+        FileNotFoundError: if the folder, or a class in it, is missing or has no readable sound.
+        ValueError: if it has other classes.
+    """
+    folder = folder.resolve()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder. Expected <folder>/<class>/*, with sounds.")
+    root = DataRoot(str(folder.parent), cache_dir)
+    if (found := list(dict.fromkeys(map(class_of, root.files(folder.name))))) != classes:
+        raise ValueError(
+            f"{folder} has the classes {found}, expected {classes}, as the sounds that it is compared with."
+        )
+    records = decode_sounds(root, sample_rate_hz, kind=folder.name)
+    report_unreadable({name: record["unreadable"] for name, record in records.items() if record["unreadable"]})
+    cache, readable = _cache_folder(root, sample_rate_hz, folder.name), []
+    for name, record in records.items():
+        if not record["unreadable"]:
+            path, label = _cache_path(cache, name, record["version"]), classes.index(class_of(name))
+            readable.append(SoundFile(f"{folder.name}/{name}", label, "judged", record["num_samples"], path))
+    if missing := [name for label, name in enumerate(classes) if label not in {file.label for file in readable}]:
+        raise FileNotFoundError(f"{folder} has no readable sound of {', '.join(missing)}.")
+    return readable
+
+
+def _cache_folder(root: DataRoot, sample_rate_hz: int, kind: str = "sounds") -> Path:
+    return root.cache / f"{kind}_{sample_rate_hz}hz"
+
+
+def _cache_path(folder: Path, name: str, version: str) -> Path:
     class_name, _, file = name.rpartition("/")
     if len(encoded := os.fsencode(file)) > MAX_NAME_BYTES:
         file = f"{encoded[:100].decode(errors='ignore')}_{hashlib.sha256(encoded).hexdigest()[:16]}"
-    return root.cache / f"sounds_{sample_rate_hz}hz" / class_name / f"{file}.{version}.npy"
+    return folder / class_name / f"{file}.{version}.npy"

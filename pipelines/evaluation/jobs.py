@@ -16,7 +16,7 @@ class SoundJob:
         numbers: numbers of the sounds in their row and class.
         groups: name of the recording of each sound; unique for a generated sound.
         source: digest of the real sounds behind this row and class.
-        waveform: real sounds, float32 (batch, window_samples); None if everything is generated.
+        waveform: sounds that exist already, float32 (batch, window_samples); None if everything is generated.
     """
 
     row: str

@@ -49,7 +49,7 @@ class RowSounds:
     def make(self, job: SoundJob) -> np.ndarray:
         """Sounds, float32 (batch, window_samples); one that exceeds [-1, 1] is scaled down as a whole."""
         seeds: list[Seed] = [(self.seed, job.label, number) for number in job.numbers]
-        if job.waveform is None:
+        if job.row == "generated" or job.waveform is None:
             waveforms = self.generator.windows(job.label, seeds)
         elif job.row == "real":
             waveforms = job.waveform.cpu().float().numpy()
