@@ -41,7 +41,7 @@ FIGURES = ("train/", "val/", "test/", "trainer/")
 MODULES = {
     *("venv", "pip", "demo", "pytest", "benchmarks", "mypy"),
     *(f"benchmarks.{name}" for name in ("perplexity", "timing", "inverse")),
-    *(f"results.{name}" for name in ("arrange", "manifest", "pictures", "cost")),
+    *(f"results.{name}" for name in ("arrange", "manifest", "pictures", "cost", "judge")),
 }
 
 

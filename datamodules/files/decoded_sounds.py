@@ -95,27 +95,29 @@ def judged_sound_files(folder: Path, sample_rate_hz: int, cache_dir: str, classe
     """The readable sounds in `<folder>/<class>/*`, which belong to no data root. The others are reported.
 
     Raises:
-        FileNotFoundError: if the folder, or a class in it, is missing or has no readable sound.
-        ValueError: if it has other classes.
+        FileNotFoundError: if the folder is missing, or a class in it is empty.
+        ValueError: if it has readable sounds of other classes.
     """
     folder = folder.resolve()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder. Expected <folder>/<class>/*, with sounds.")
     root = DataRoot(str(folder.parent), cache_dir)
-    if (found := list(dict.fromkeys(map(class_of, root.files(folder.name))))) != classes:
-        raise ValueError(
-            f"{folder} has the classes {found}, expected {classes}, as the sounds that it is compared with."
-        )
     records = decode_sounds(root, sample_rate_hz, kind=folder.name)
     report_unreadable({name: record["unreadable"] for name, record in records.items() if record["unreadable"]})
-    cache, readable = _cache_folder(root, sample_rate_hz, folder.name), []
-    for name, record in records.items():
-        if not record["unreadable"]:
-            path, label = _cache_path(cache, name, record["version"]), classes.index(class_of(name))
-            readable.append(SoundFile(f"{folder.name}/{name}", label, "judged", record["num_samples"], path))
-    if missing := [name for label, name in enumerate(classes) if label not in {file.label for file in readable}]:
-        raise FileNotFoundError(f"{folder} has no readable sound of {', '.join(missing)}.")
-    return readable
+    records = {name: record for name, record in records.items() if not record["unreadable"]}
+    if (found := list(dict.fromkeys(map(class_of, records)))) != classes:
+        raise ValueError(
+            f"{folder} has readable sounds of the classes {found}, expected {classes}, those that it is compared with."
+        )
+    cache = _cache_folder(root, sample_rate_hz, folder.name)
+    return [
+        SoundFile(
+            f"{folder.name}/{name}",
+            classes.index(class_of(name)),
+            "judged",
+            record["num_samples"],
+            _cache_path(cache, name, record["version"]),
+        )
+        for name, record in records.items()
+    ]
 
 
 def _cache_folder(root: DataRoot, sample_rate_hz: int, kind: str = "sounds") -> Path:
