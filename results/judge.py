@@ -15,6 +15,7 @@ import torch
 from jsonargparse import ArgumentParser
 from rich.progress import track
 
+from cli_arguments import short_error
 from datamodules.evaluation import EvaluationDataModule, windows_in_turns
 from datamodules.files.decoded_sounds import judged_sound_files, sound_files
 from datamodules.sounds import Windows
@@ -121,7 +122,12 @@ def main(args: Sequence[str] | None = None) -> None:
     parser = ArgumentParser("python -m results.judge", description=__doc__)
     parser.add_argument("folder", help="folder with <class>/*, sounds of any origin")
     parser.add_function_arguments(judge, skip={"folder"})
-    judge(**parser.instantiate_classes(parser.parse_args(args)).as_dict())
+    options = parser.parse_args(args)
+    try:
+        options = parser.instantiate_classes(options)
+    except ValueError as error:
+        raise ValueError(short_error(str(error))) from error
+    judge(**options.as_dict())
 
 
 if __name__ == "__main__":

@@ -111,6 +111,13 @@ def test_a_class_without_a_readable_sound_is_named(project, tmp_path):
         judge(project, tmp_path / "others")
 
 
+def test_a_listener_whose_file_is_missing_is_named_with_its_source(project, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"^There is no nope\.whl\. Get it with: pip download --no-deps aisfx==0\.1\.2$"
+    ):
+        judge(project, tmp_path, "--listener", "metrics.AiSFX", "--listener.path", "nope.whl")
+
+
 def test_a_missing_folder_is_named(project, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no nowhere/"):
         judge(project, tmp_path / "nowhere")
