@@ -40,7 +40,10 @@ class ClassHead:
         for fold in (*range(NUM_FOLDS), None):  # the last one is fitted on everything
             chosen = folds != fold if fold is not None else np.full(len(folds), True)
             if len(np.unique(numbers[chosen])) < num_classes:
-                raise ValueError("Expected training sounds of 2 classes, from 2 recordings each, or more; found fewer.")
+                found = [len({*np.array(groups)[numbers == label]}) for label in range(numbers.max() + 1)]
+                raise ValueError(
+                    f"Expected 2 or more recordings of each of 2 or more classes, found {found}. Add sounds."
+                )
             self._regressions.append(_Regression(points[chosen], numbers[chosen]))
 
     def score(self, embeddings: Tensor, groups: Sequence[str]) -> Tensor:

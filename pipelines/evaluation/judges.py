@@ -95,7 +95,7 @@ class Judges:
         )
 
     def agreement(self, sounds: Iterable[Heard], label: int) -> dict[str, Estimate]:
-        """Computes how often each judge hears a class in sounds of it, and how often another one than the other judge.
+        """Computes how often the judges hear a class in sounds of it, and how often they disagree.
 
         Returns:
             The figures of `ClassAgreement` for the tagger. If the second listener knows the classes, `second_choice` is

@@ -35,8 +35,8 @@ FIGURES = {
     "second_kad": ("KAD, 2nd ↓", "KAD in the embedding of the second listener."),
     "second_choice": (
         "own class, 2nd ↑",
-        "share of sounds that the second listener gives their own class. It knows the classes from the real training "
-        "sounds; sounds of a training recording are judged without this recording.",
+        "share of sounds that the second listener gives their own class. It learns the classes from the real training "
+        "sounds, and judges sounds of a training recording without it. Noise gets one of the classes, too.",
     ),
     "disagree": ("disagree", "share of sounds to which the tagger and the second listener give different classes."),
     "to_train_ratio": (

@@ -42,8 +42,11 @@ def test_no_sound_is_scored_by_a_regression_that_knows_its_recording():
     assert (own < 0.5 + 1e-6).all()
 
 
-@pytest.mark.parametrize(("labels", "num_recordings"), [([0] * 6, 6), ([0, 0, 0, 1, 1, 1], 1), ([0, 0, 0, 2, 2, 2], 6)])
-def test_too_few_classes_or_recordings_are_refused(labels, num_recordings):
+@pytest.mark.parametrize(
+    ("labels", "num_recordings", "found"),
+    [([0] * 6, 6, r"\[6\]"), ([0, 0, 0, 1, 1, 1], 1, r"\[1, 1\]"), ([0, 0, 0, 2, 2, 2], 6, r"\[3, 0, 3\]")],
+)
+def test_too_few_classes_or_recordings_are_refused(labels, num_recordings, found):
     groups = [f"{label} {number % num_recordings}" for number, label in enumerate(labels)]
-    with pytest.raises(ValueError, match="2 classes, from 2 recordings each"):
+    with pytest.raises(ValueError, match=f"2 or more recordings of each of 2 or more classes, found {found}"):
         ClassHead(torch.randn(6, 3), torch.tensor(labels), groups)
