@@ -1,12 +1,14 @@
 """Data modules, one file for each kind of data."""
 
 from datamodules.codes import BottomCodesDataModule, TopCodesDataModule
+from datamodules.films import FilmDataModule
 from datamodules.photos import PhotoDataModule
 from datamodules.sounds import SpectrogramDataModule
 from datamodules.videos import VideoDataModule
 
 __all__ = [
     "BottomCodesDataModule",
+    "FilmDataModule",
     "PhotoDataModule",
     "SpectrogramDataModule",
     "TopCodesDataModule",

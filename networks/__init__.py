@@ -4,6 +4,7 @@ from networks.codec.quantizer import EMAQuantizer, Quantized
 from networks.codec.vqvae2 import VQVAE2, VQVAE2Output
 from networks.prior.code_prior import CodePrior, TopContext
 from networks.prior.sampling import Sampling, sample_codes, stream_columns
+from networks.vision.moments import MomentNetwork
 from networks.vision.resnet import ResNet50
 from runtime.described import Described, build
 
@@ -12,6 +13,7 @@ __all__ = [
     "CodePrior",
     "Described",
     "EMAQuantizer",
+    "MomentNetwork",
     "Quantized",
     "ResNet50",
     "Sampling",

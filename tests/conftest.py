@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from lightning.pytorch.cli import LightningCLI
 
 import cli
+from demo.contacts import sample_contacts, write_film
 from demo.dataset import make_dataset
 from demo.video import make_video
 
@@ -73,3 +75,16 @@ def chain(data_root: Path) -> Path:
         run_cli(folder, "fit", system)
     make_video(folder / "clip.mp4", frames_per_second=8, size=(96, 64))
     return folder
+
+
+@pytest.fixture(scope="session")
+def film_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root of six short films with sound, of two kinds, and one without sound."""
+    root = tmp_path_factory.mktemp("films") / "data"
+    for seed in range(12):
+        film = replace(sample_contacts(seed), duration_s=4.0)
+        if film.kind in ("stick", "mouth"):
+            (root / "videos" / film.kind).mkdir(parents=True, exist_ok=True)
+            write_film(root / "videos" / film.kind / f"{seed:02d}.mp4", film)
+    make_video(root / "videos" / "mouth" / "silent.mp4", size=(96, 64))
+    return root

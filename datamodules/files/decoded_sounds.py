@@ -56,7 +56,7 @@ def decode_sounds(
     folder = _cache_folder(root, sample_rate_hz, kind)
 
     def read(name: str, path: Path, version: str) -> dict[str, Any]:
-        cache_path = _cache_path(folder, name, version)
+        cache_path = find_cached(folder, name, version)
         if not cache_path.exists():  # version 0.1 decoded sounds without a record
             with atomic_path(cache_path) as temporary:
                 np.save(temporary, read_sound(path, sample_rate_hz))
@@ -64,7 +64,7 @@ def decode_sounds(
         return {"num_samples": len(samples), "digest": hashlib.sha256(samples).hexdigest()[:16]}
 
     def is_kept(name: str, version: str) -> bool:
-        return _cache_path(folder, name, version).exists()
+        return find_cached(folder, name, version).exists()
 
     return read_once(root, kind, folder.name, read, is_kept, retry_unreadable)
 
@@ -84,7 +84,7 @@ def sound_files(root: DataRoot, sample_rate_hz: int) -> list[SoundFile]:
     files = []
     for name in names:
         label, record = classes.index(class_of(name)), records[name]
-        path = _cache_path(_cache_folder(root, sample_rate_hz), name, record["version"])
+        path = find_cached(_cache_folder(root, sample_rate_hz), name, record["version"])
         files.append(
             SoundFile(name, label, split[name], record["num_samples"], path, record["digest"], groups.get(name))
         )
@@ -114,7 +114,7 @@ def judged_sound_files(folder: Path, sample_rate_hz: int, cache_dir: str, classe
             classes.index(class_of(name)),
             "judged",
             record["num_samples"],
-            _cache_path(cache, name, record["version"]),
+            find_cached(cache, name, record["version"]),
         )
         for name, record in records.items()
     ]
@@ -124,7 +124,8 @@ def _cache_folder(root: DataRoot, sample_rate_hz: int, kind: str = "sounds") -> 
     return root.cache / f"{kind}_{sample_rate_hz}hz"
 
 
-def _cache_path(folder: Path, name: str, version: str) -> Path:
+def find_cached(folder: Path, name: str, version: str) -> Path:
+    """The .npy file in a folder of the cache for the values of a file of the root."""
     class_name, _, file = name.rpartition("/")
     if len(encoded := os.fsencode(file)) > MAX_NAME_BYTES:
         file = f"{encoded[:100].decode(errors='ignore')}_{hashlib.sha256(encoded).hexdigest()[:16]}"

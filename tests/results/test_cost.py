@@ -27,7 +27,7 @@ def test_what_is_not_fitted_is_left_open(chain, tmp_path, capsys):
     shutil.copytree(chain / "checkpoints" / "vqvae", tmp_path / "vqvae")
     main(["--checkpoints", str(tmp_path)])
     printed = capsys.readouterr().out
-    assert printed.count("–") == 3 * 5
+    assert printed.count("–") == 4 * 5
     assert re.search(r"vqvae +[\d,]+ +[1-9]", printed)
 
 

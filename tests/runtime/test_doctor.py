@@ -41,7 +41,7 @@ def run_doctor(folder: Path, *options: str) -> int:
 def rows(output: str) -> dict[str, list[str]]:
     """Cells of the table, by system."""
     lines = [line.split() for line in output.splitlines()]
-    return {line[0]: line[1:] for line in lines if line and line[0] in SYSTEMS}
+    return {line[0]: line[1:] for line in lines if line and line[0] in (*SYSTEMS, "moments")}
 
 
 def test_machine_and_all_systems_are_reported_and_nothing_is_written(tmp_path, capsys, findings, monkeypatch):
@@ -66,7 +66,7 @@ def test_machine_and_all_systems_are_reported_and_nothing_is_written(tmp_path, c
     assert "sessions" not in output
     assert "Only the head" not in output, "a remark on a fit, and none is made"
     table = rows(output)
-    assert set(table) == {finding.system for finding in findings} == set(SYSTEMS)
+    assert set(table) == {finding.system for finding in findings} == {*SYSTEMS, "moments"}
     for finding in findings:
         assert finding.training_s == finding.step_s * finding.max_steps
         assert finding.need_gib > 0
@@ -122,7 +122,12 @@ def test_a_system_that_does_not_fit_is_reported_and_the_others_are_measured(tmp_
     output = capsys.readouterr().out
     assert "bottom: out of memory." in output
     assert rows(output)["bottom"][4:7] == ["does", "not", "fit"]
-    assert [finding.system for finding in findings if finding.step_s is not None] == ["vqvae", "top", "classifier"]
+    assert [finding.system for finding in findings if finding.step_s is not None] == [
+        "vqvae",
+        "top",
+        "classifier",
+        "moments",
+    ]
 
 
 def test_other_errors_are_not_taken_for_missing_memory(tmp_path, monkeypatch):
