@@ -54,6 +54,7 @@ class VideoToAudio(Described, LightningModule):
 
     Args:
         vqvae, top, bottom, classifier: paths of the four checkpoints.
+        moments: path of a fitted `Moments`, which then finds the onsets; None to find sudden changes without a network.
         sampling: temperature, top-k and top-p of both priors.
         mixing: loudness, the video's own sound, and files.
         seed: seed of the first variant; each further variant has the next number.
@@ -86,6 +87,7 @@ class VideoToAudio(Described, LightningModule):
         top: str = "checkpoints/top/best.ckpt",
         bottom: str = "checkpoints/bottom/best.ckpt",
         classifier: str = "checkpoints/classifier/best.ckpt",
+        moments: str | None = None,
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         mixing: Mixing = Mixing(),  # noqa: B008 - frozen
         seed: int = 1,
@@ -119,6 +121,7 @@ class VideoToAudio(Described, LightningModule):
         if classes is not None and not classes:
             raise ValueError("classes is an empty list, expected names of classes, or null for all.")
         self.paths = {"vqvae": vqvae, "top": top, "bottom": bottom, "classifier": classifier}
+        self.moments_path, self.moments = moments, None
         self.sampling, self.mixing, self.num_iterations, self.grain = sampling, mixing, num_iterations, grain
         self.seed, self.num_variants, self.num_candidates, self.sync = seed, num_variants, num_candidates, sync
         self.allowed_classes, self.ambience_db, self.photo_s, self.fade_s = classes, ambience_db, photo_s, fade_s
@@ -138,6 +141,7 @@ class VideoToAudio(Described, LightningModule):
         for name, path in self.paths.items():
             setattr(self, name, load(path, config=f"{name}.yaml"))
         check_compatibility({name: getattr(self, name) for name in self.paths}, self.paths)
+        self.moments = self.moments_path and load(self.moments_path, config="moments.yaml")
         self.classes, self.geometry = self.vqvae.facts["classes"], self.vqvae.geometry
         self.fingerprints = {name: fingerprint(getattr(self, name).state_dict()) for name in self.paths}
         if unknown := sorted(set(self.allowed_classes or ()) - set(self.classes)):
@@ -147,8 +151,9 @@ class VideoToAudio(Described, LightningModule):
 
     def settings(self) -> dict[str, Any]:
         """Everything except the input that the result depends on, as plain data."""
-        given = self.arguments(left_out={*self.paths, *LISTENERS})
-        return given | {"classes": self.allowed_classes or self.classes, "checkpoints": self.fingerprints}
+        given = self.arguments(left_out={*self.paths, "moments", *LISTENERS})
+        moments = {"moments": fingerprint(self.moments.network.state_dict())} if self.moments else {}
+        return given | moments | {"classes": self.allowed_classes or self.classes, "checkpoints": self.fingerprints}
 
     def predict_step(self, clip: Clip | FailedInput, batch_idx: int) -> list[VideoPrediction | FailedInput]:
         """The sounds for a clip, or the reason why there are none."""
@@ -203,7 +208,8 @@ class VideoToAudio(Described, LightningModule):
     def perceive(self, clip: Clip) -> Perception:
         """Classes and activity of a clip."""
         image_size = self.classifier.facts["image_size"]
-        return perceive(clip, self.classifier.network, image_size, self.device, self.perception_settings)
+        classifier, moments = self.classifier.network, self.moments and self.moments.network
+        return perceive(clip, classifier, image_size, self.device, self.perception_settings, moments)
 
     def make_generator(self) -> SoundGenerator:
         """The VQ-VAE and the two priors as one generator."""

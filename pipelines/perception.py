@@ -16,6 +16,9 @@ from media.video.photo_files import read_photo
 from media.video.stabilisation import StabilisationSettings
 from media.video.video_files import read_frames
 from networks.vision.image_transform import evaluation_transform
+from networks.vision.moments import MomentNetwork
+from pipelines.moments import MomentFinder
+from runtime.tell import tell
 
 NUM_FRAMES_AT_ONCE = 8  # in a batch of the classifier
 NUM_FILM_FRAMES = 12
@@ -98,7 +101,12 @@ class Perception:
 
 @torch.inference_mode()
 def perceive(
-    clip: Clip, classifier: LocatingClassifier, image_size: int, device: torch.device, settings: PerceptionSettings
+    clip: Clip,
+    classifier: LocatingClassifier,
+    image_size: int,
+    device: torch.device,
+    settings: PerceptionSettings,
+    moments: MomentNetwork | None = None,
 ) -> Perception:
     """Classifies sampled frames, and measures activity in the region of the likeliest class, in bounded memory.
 
@@ -108,6 +116,7 @@ def perceive(
         image_size: height and width of its images.
         device: device of the classification.
         settings: rate of the samples and settings of the activity.
+        moments: fitted network that finds the onsets; None to take those of the activity.
 
     Raises:
         ValueError: if the clip has no frame or cannot be read.
@@ -115,6 +124,7 @@ def perceive(
     to_image = evaluation_transform(image_size)
     stride = max(1, round(clip.frames_per_second / settings.samples_per_second))
     meter = ActivityMeter(clip.frames_per_second, settings.activity, settings.stabilisation)
+    finder = MomentFinder(moments, clip.frames_per_second) if moments and clip.duration_s is not None else None
     times_s: list[float] = []
     probabilities: list[np.ndarray] = []
     film: list[tuple[float, np.ndarray]] = []
@@ -130,11 +140,16 @@ def perceive(
         likeliest = activation_maps.float().cpu().numpy()[np.arange(len(chances)), chances.argmax(axis=1)]
         for number, (time_s, frame) in enumerate(some):
             meter.add(frame, region_of_frame(likeliest[number // stride], frame.shape[:2]))
+            if finder:
+                finder.add(frame)
             if time_s >= len(film) * film_step_s:
                 film.append((time_s, frame))
     if not times_s:
         raise ValueError(f"{clip.path} has no frame that can be shown.")
     activity = None if clip.duration_s is None else meter.finish()
+    if finder:
+        activity = finder.finish(activity)
+        tell(f"{clip.path.name}: {finder.remark}")
     return Perception(np.array(times_s), np.concatenate(probabilities), activity, film)
 
 

@@ -7,12 +7,12 @@ import pytest
 import soundfile
 import torch
 
-from lightning_modules import VideoToAudio
+from lightning_modules import Moments, VideoToAudio
 from media.sound.events import Event
 from media.video.activity import Activity, ActivityMeter, ActivitySettings
 from media.video.scenes import Scene
 from media.video.stabilisation import StabilisationSettings
-from networks import Sampling
+from networks import MomentNetwork, Sampling
 from pipelines.outputs import FailedInput
 from pipelines.sound_generator import SoundGenerator
 from pipelines.video_output import VideoPrediction
@@ -203,7 +203,7 @@ def test_a_full_memory_ends_the_call():
 def test_the_settings_are_all_arguments_that_a_sound_depends_on():
     names = set(inspect.signature(VideoToAudio).parameters)
     settings = composite(threshold=0.5, sampling=Sampling(top_k=3), activity=ActivitySettings(block=7)).settings()
-    left_out = {"vqvae", "top", "bottom", "classifier", "embedding", "tagger", "words", "listener"}
+    left_out = {"vqvae", "top", "bottom", "classifier", "moments", "embedding", "tagger", "words", "listener"}
     assert settings.keys() == names - left_out | {"checkpoints"}
     assert (settings["threshold"], settings["sampling"]["top_k"], settings["activity"]["block"]) == (0.5, 3, 7)
     assert settings["classes"] == CLASSES
@@ -217,6 +217,30 @@ def test_the_numbers_of_the_search_for_activity_are_options(monkeypatch):
     monkeypatch.setattr(ActivityMeter, "__init__", lambda self, *args: meters.append(args) or start(self, *args))
     predict(ColourClip(RED), **given)
     assert meters == [(ColourClip.frames_per_second, *given.values())]
+
+
+def test_a_network_of_moments_gives_the_onsets_and_is_among_the_settings():
+    torch.manual_seed(0)
+    moments = Moments(MomentNetwork(width=4, hidden=8)).eval()
+    torch.nn.init.zeros_(moments.network.head.bias)  # probabilities around one half
+    clip = ColourClip(*[RED, GREEN, RED, RED] * 6, duration_s=6.0)
+    clip.frames_per_second = 25.0
+    without = composite().predict_step(clip, 0)[0].perception.activity
+    model = composite()
+    model.moments = moments
+    found = model.predict_step(clip, 0)[0].perception.activity
+    assert len(found.onsets_s) == len(found.strengths) > 0
+    assert found.onsets_s.tolist() != without.onsets_s.tolist()
+    assert len(model.settings()["moments"]) == 16
+    moments.network.threshold.fill_(0.99)
+    assert not len(model.predict_step(clip, 0)[0].perception.activity.onsets_s)
+
+
+def test_a_network_of_moments_needs_the_rate_of_its_fit():
+    model = composite()
+    model.moments = Moments(MomentNetwork(width=4, hidden=8)).eval()
+    (failed,) = model.predict_step(ColourClip(RED), 0)
+    assert "frames_per_second is 4, but networks of moments are fitted on 25" in failed.reason
 
 
 def test_a_scenes_description_names_the_class_or_the_likeliest_one():
