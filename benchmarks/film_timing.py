@@ -13,39 +13,21 @@ from rich.box import SIMPLE
 from rich.table import Table
 from scipy.stats import wilcoxon
 
-from media.settings import check_positive
-from media.soundtrack.streams import read_track
+from datamodules.films import MAX_SIDE, read_film_sound
+from media.sound.onsets import SoundOnsetSettings
 from media.video.activity import ActivityMeter, ActivitySettings
+from media.video.motion import RATE_HZ
 from media.video.stabilisation import StabilisationSettings
-from media.video.video_files import VIDEO_SUFFIXES, VideoInfo, probe_video, read_frames
+from media.video.video_files import VIDEO_SUFFIXES, probe_video, read_frames
 from metrics.event_timing import EventTiming, Recording, measure_timing
+from networks.vision.moments import MomentNetwork
+from pipelines.moments import MomentFinder
 
-GRID_HZ = 25
-MAX_SIDE = 448  # of the frames, as when a video is perceived
 TOLERANCES_S = (0.04, 0.08, 0.16)
 MAIN_S = 0.08  # the tolerance of the column p
 SPARSE_HZ = 3.0  # onsets of sound a second up to which a film has a row in which chance hits little
 
 FindOnsets = Callable[[Path], np.ndarray]
-
-
-@dataclass(frozen=True)
-class SoundOnsetSettings:
-    """How librosa finds the onsets of a sound. Its onset strength is the mean rise of all mel bands in dB.
-
-    The strength of steady noise is about 0.7 and stays below 2, so that engines and crowds have no onsets.
-    """
-
-    sample_rate_hz: int = 22_050
-    hop: int = 220  # samples, 10 ms
-    window: int = 1024  # samples; onsets of clicks and barks in noise were found 4 to 18 ms late
-    num_mels: int = 64
-    min_rise: float = 2.0  # by which an onset exceeds the mean strength around it
-    start_s: float = 0.05  # onsets before this time are left out, since each sound that starts has one
-    min_onsets: int = 2  # a film whose sound has fewer is left out
-
-    def __post_init__(self) -> None:
-        check_positive(self)
 
 
 @dataclass(frozen=True)
@@ -82,8 +64,8 @@ def list_films(folders: Iterable[Path]) -> list[Path]:
     return films
 
 
-def find_sound_onsets(film: VideoInfo, settings: SoundOnsetSettings) -> np.ndarray:
-    """Finds the onsets of a film's own sound, in seconds from its first frame; none if it has no sound.
+def find_sound_onsets(path: Path, settings: SoundOnsetSettings) -> np.ndarray:
+    """Finds the onsets of a film's own sound with librosa, in seconds from its first frame; none if it has no sound.
 
     Raises:
         ImportError: if librosa is not installed.
@@ -92,17 +74,12 @@ def find_sound_onsets(film: VideoInfo, settings: SoundOnsetSettings) -> np.ndarr
         import librosa  # only films with sound need it
     except ImportError as error:
         raise ImportError("librosa is missing. Run pip install -r requirements-dev.txt.") from error
-    if not film.has_sound:
-        return np.zeros(0)
     rate_hz = settings.sample_rate_hz
-    blocks = [block.mean(axis=0) for block in read_track(film.path, film.start_s, rate_hz)]
-    waveform = np.concatenate([*blocks, np.zeros(settings.window, np.float32)])
+    waveform = read_film_sound(path, rate_hz)
+    if len(waveform) < settings.window:
+        return np.zeros(0)
     strength = librosa.onset.onset_strength(
-        y=waveform[: round(film.duration_s * rate_hz)],
-        sr=rate_hz,
-        hop_length=settings.hop,
-        n_fft=settings.window,
-        n_mels=settings.num_mels,
+        y=waveform, sr=rate_hz, hop_length=settings.hop, n_fft=settings.window, n_mels=settings.num_mels
     )
     onsets_s = librosa.onset.onset_detect(
         onset_envelope=strength,
@@ -112,15 +89,24 @@ def find_sound_onsets(film: VideoInfo, settings: SoundOnsetSettings) -> np.ndarr
         normalize=False,
         delta=settings.min_rise,
     )
-    return onsets_s[(onsets_s >= settings.start_s) & (onsets_s < film.duration_s)]
+    return onsets_s[onsets_s >= settings.start_s]
 
 
 def find_activity_onsets(path: Path, activity: ActivitySettings, stabilisation: StabilisationSettings) -> np.ndarray:
     """Finds the onsets of a film's picture with the activity meter, over the whole frame."""
-    meter = ActivityMeter(GRID_HZ, activity, stabilisation)
-    for _, frame in read_frames(path, GRID_HZ, MAX_SIDE):
+    meter = ActivityMeter(RATE_HZ, activity, stabilisation)
+    for _, frame in read_frames(path, RATE_HZ, MAX_SIDE):
         meter.add(frame)
     return meter.finish().onsets_s
+
+
+def find_moment_onsets(path: Path, network: MomentNetwork) -> np.ndarray:
+    """Finds the onsets of a film's picture with a fitted network."""
+    finder, meter = MomentFinder(network), ActivityMeter(RATE_HZ)
+    for _, frame in read_frames(path, RATE_HZ, MAX_SIDE):
+        finder.add(frame)
+        meter.add(frame)
+    return finder.finish(meter.finish()).onsets_s
 
 
 def measure_films(
@@ -135,12 +121,11 @@ def measure_films(
     """
     measured, left_out = [], []
     for path in paths:
-        film = probe_video(path)
-        events_s = find_sound_onsets(film, settings)
+        events_s = find_sound_onsets(path, settings)
         if len(events_s) < settings.min_onsets:
             left_out.append(path.name)
             continue
-        recording = Recording(events_s, find_onsets(path), film.duration_s)
+        recording = Recording(events_s, find_onsets(path), probe_video(path).duration_s)
         figures = tuple(measure_timing([recording], tolerance_s) for tolerance_s in TOLERANCES_S)
         measured.append(FilmTiming(path.name, recording, figures))
     return measured, left_out
@@ -174,7 +159,8 @@ def summary_table(films: Sequence[FilmTiming], kinds: Sequence[str]) -> Table:
         recordings = [film.recording for film in some]
         together = [measure_timing(recordings, tolerance_s) for tolerance_s in TOLERANCES_S]
         lifts = np.stack([film.lifts for film in some])
-        p_value = wilcoxon(lifts[:, TOLERANCES_S.index(MAIN_S)], alternative="greater").pvalue
+        main = lifts[:, TOLERANCES_S.index(MAIN_S)]
+        p_value = wilcoxon(main, alternative="greater").pvalue if main.any() else 1.0
         table.add_row(f"{len(some)} {name}", *_cells(together), _percent(lifts.mean(axis=0)), f"{p_value:.3f}")
     return table
 

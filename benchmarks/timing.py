@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,22 @@ from rich.table import Table
 
 from benchmarks.film_timing import (
     FindOnsets,
-    SoundOnsetSettings,
     film_table,
     find_activity_onsets,
+    find_moment_onsets,
     list_films,
     measure_films,
     summary_table,
 )
 from benchmarks.moving_animal import DISTRACTIONS, Film, frames, sample_film, write_film
+from media.sound.onsets import SoundOnsetSettings
 from media.video.activity import Activity, ActivityMeter, ActivitySettings
 from media.video.stabilisation import StabilisationSettings
 from media.video.video_files import read_frames
 from metrics.event_timing import Recording, match_events, measure_timing
+from networks import MomentNetwork
+from pipelines.moments import MomentFinder
+from runtime.checkpoint import load
 from runtime.exit_codes import end_in_words
 
 GRID_HZ = 25
@@ -37,12 +42,13 @@ WIDTH = 170  # of tables of films that are not printed to a terminal
 
 @dataclass(frozen=True)
 class Measured:
-    """A film, its activity measured with and without the region, and the time that this took."""
+    """A film, its activity measured with and without the region, the time that this took, and that of a network."""
 
     film: Film
     with_region: Activity
     without_region: Activity
     ms_per_frame: float
+    with_network: Activity | None = None
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -59,28 +65,37 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--activity", type=ActivitySettings, default=ActivitySettings())
     parser.add_argument("--stabilisation", type=StabilisationSettings, default=StabilisationSettings())
     parser.add_argument("--videos", type=Path, nargs="+", help="folders of films with sound, in place of drawn films")
+    parser.add_argument("--moments", type=Path, help="checkpoint of a network of moments, which is measured")
     parser.add_argument("--kinds", nargs="+", default=[], help="starts of file names, for a table row each")
     parser.add_argument("--sound", type=SoundOnsetSettings, default=SoundOnsetSettings())
     options = parser.instantiate_classes(parser.parse_args(args))
     settings = options.activity, options.stabilisation
+    network = load(options.moments).network if options.moments else None
     if options.videos:
-        print_films(options.videos, options.kinds, lambda path: find_activity_onsets(path, *settings), options.sound)
+        find_onsets: FindOnsets = partial(find_activity_onsets, activity=settings[0], stabilisation=settings[1])
+        if network:
+            find_onsets = partial(find_moment_onsets, network=network)
+        print_films(options.videos, options.kinds, find_onsets, options.sound)
     else:
-        print_drawn_films(
-            range(options.first_seed, options.first_seed + options.num_films), options.num_encoded, settings
-        )
+        seeds = range(options.first_seed, options.first_seed + options.num_films)
+        print_drawn_films(seeds, options.num_encoded, settings, network)
 
 
 def print_drawn_films(
-    seeds: Sequence[int], num_encoded: int, settings: tuple[ActivitySettings, StabilisationSettings]
+    seeds: Sequence[int],
+    num_encoded: int,
+    settings: tuple[ActivitySettings, StabilisationSettings],
+    network: MomentNetwork | None,
 ) -> None:
     """Measures drawn films, and prints a row for each distraction."""
     films = [sample_film(seed) for seed in seeds]
-    drawn = [measure(film, settings) for film in track(films, description="films", transient=True)]
+    drawn = [measure(film, settings, network) for film in track(films, description="films", transient=True)]
     encoded = films[:num_encoded]
-    read = [measure(film, settings, encode=True) for film in track(encoded, description="H.264", transient=True)]
+    read = [
+        measure(film, settings, network, encode=True) for film in track(encoded, description="H.264", transient=True)
+    ]
     console = Console()
-    for name in ("with_region", "without_region"):
+    for name in ("with_region", "without_region", *(["with_network"] if network else [])):
         console.print(table(drawn, read, name))
     num_cuts = sum(len(film.cuts_s) for film in films)
     num_found = sum(len(one.with_region.cuts_s) for one in drawn)
@@ -101,7 +116,12 @@ def print_films(folders: list[Path], kinds: list[str], find_onsets: FindOnsets, 
     )
 
 
-def measure(film: Film, settings: tuple[ActivitySettings, StabilisationSettings], encode: bool = False) -> Measured:
+def measure(
+    film: Film,
+    settings: tuple[ActivitySettings, StabilisationSettings],
+    network: MomentNetwork | None = None,
+    encode: bool = False,
+) -> Measured:
     """Runs the meter over a film at 25 frames per second; if asked, after encoding and decoding it as H.264."""
     pairs = list(frames(film, GRID_HZ))
     pictures, regions = [picture for picture, _ in pairs], [region for _, region in pairs]
@@ -115,11 +135,20 @@ def measure(film: Film, settings: tuple[ActivitySettings, StabilisationSettings]
         for picture, region in zip(pictures, given, strict=False):
             meter.add(picture, region)
         activities.append(meter.finish())
-    return Measured(film, *activities, 500 * (time.process_time() - started_s) / len(pictures))
+    ms_per_frame = 500 * (time.process_time() - started_s) / len(pictures)
+    return Measured(film, *activities, ms_per_frame, network and find_moments(pictures, network, activities[1]))
+
+
+def find_moments(pictures: list[np.ndarray], network: MomentNetwork, activity: Activity) -> Activity:
+    """Finds the onsets of the pictures with a network."""
+    finder = MomentFinder(network)
+    for picture in pictures:
+        finder.add(picture)
+    return finder.finish(activity)
 
 
 def table(drawn: list[Measured], read: list[Measured], name: str) -> Table:
-    """Tabulates the figures `with_region` or `without_region` of each kind of film, drawn or decoded from H.264.
+    """Tabulates the figures of each kind of film, drawn or decoded from H.264; `name` is an activity of `Measured`.
 
     "Off by" is the median distance from an event to the nearest onset, "shifted" the F1 of shifted onsets.
     """

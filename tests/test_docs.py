@@ -39,8 +39,8 @@ STORED = ROOT / "tests" / "data" / "checkpoints_0_1"
 MADE = ("outputs/", "checkpoints/", "cache/", "logs/", "data/", "path/")  # by the commands, or the user's own
 FIGURES = ("train/", "val/", "test/", "trainer/")
 MODULES = {
-    *("venv", "pip", "demo", "pytest", "benchmarks", "mypy"),
-    *(f"benchmarks.{name}" for name in ("perplexity", "timing", "inverse")),
+    *("venv", "pip", "demo", "demo.contacts", "pytest", "benchmarks", "mypy"),
+    *(f"benchmarks.{name}" for name in ("perplexity", "timing", "film_folds", "inverse")),
     *(f"results.{name}" for name in ("arrange", "manifest", "pictures", "cost", "judge")),
 }
 

@@ -1,11 +1,11 @@
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks import timing
 from benchmarks.film_timing import (
-    SoundOnsetSettings,
     find_activity_onsets,
     find_sound_onsets,
     list_films,
@@ -13,10 +13,11 @@ from benchmarks.film_timing import (
     summary_table,
 )
 from benchmarks.moving_animal import Film, sample_film, write_film
+from media.sound.onsets import SoundOnsetSettings
 from media.video.activity import ActivitySettings
 from media.video.stabilisation import StabilisationSettings
-from media.video.video_files import probe_video
 from metrics.event_timing import match_events
+from networks import MomentNetwork
 from tests.helpers.muxing import mux_waveform
 
 RATE_HZ = 22_050
@@ -46,10 +47,10 @@ def films(tmp_path_factory):
 
 def test_the_sound_has_onsets_at_its_barks_and_none_in_noise(films):
     folder, film = films
-    found_s = find_sound_onsets(probe_video(folder / "bark_1.mp4"), SoundOnsetSettings())
+    found_s = find_sound_onsets(folder / "bark_1.mp4", SoundOnsetSettings())
     assert len(found_s) == len(match_events(film.events_s, found_s, 0.03)) == len(film.events_s)
-    assert len(find_sound_onsets(probe_video(folder / "rain.mp4"), SoundOnsetSettings())) == 0
-    assert len(find_sound_onsets(probe_video(folder.parent / "silent.mp4"), SoundOnsetSettings())) == 0
+    assert len(find_sound_onsets(folder / "rain.mp4", SoundOnsetSettings())) == 0
+    assert len(find_sound_onsets(folder.parent / "silent.mp4", SoundOnsetSettings())) == 0
 
 
 def test_a_film_without_onsets_in_its_sound_is_named_and_left_out(films):
@@ -79,6 +80,14 @@ def test_the_command_prints_a_row_for_each_film_and_kind(films, capsys):
     assert re.search(r"^ *2 bark ", printed, re.MULTILINE)
     assert re.search(r"^ *1 bark_1 ", printed, re.MULTILINE)
     assert "fewer than 2 onsets: rain.mp4." in printed
+
+
+def test_a_network_of_moments_can_be_measured_instead(films, capsys, monkeypatch):
+    network = MomentNetwork(width=4, hidden=8).eval()
+    network.threshold.fill_(0.99)  # it finds nothing
+    monkeypatch.setattr(timing, "load", lambda path: SimpleNamespace(network=network))
+    timing.main(["--videos", str(films[0]), "--moments", "best.ckpt"])
+    assert re.search(r"^ *bark_1\.mp4 +\d+ +0 +none ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_folder_without_videos_is_an_error(tmp_path):
