@@ -75,6 +75,8 @@ class Video2AudioCLI(LightningCLI):
         parser.link_arguments("checkpoint.dirpath", "session.dirpath")
         parser.link_arguments("model.init_args.geometry", "data.init_args.geometry")
         parser.link_arguments("data.init_args.vqvae", "model.init_args.codec")
+        parser.link_arguments("model.init_args.network", "data.init_args.network")
+        parser.link_arguments("model.init_args.weights", "data.init_args.weights")
         switch = {"type": bool, "nargs": "?", "const": True, "default": False}
         parser.add_argument("--fresh", **switch, help="Start a fit from scratch and move its earlier files aside.")
         parser.add_argument(

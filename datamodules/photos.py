@@ -8,12 +8,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from datamodules.data_module import DataModule
-from datamodules.files.data_root import DataRoot, check_num_classes, class_of, list_visible
+from datamodules.files.data_root import OTHER, DataRoot, check_num_classes, class_of, list_visible
 from datamodules.files.loading import SampleKey, evaluation_loader, sample_generator, sample_key
 from datamodules.files.read_once import leave_out_unreadable, read_each, read_once, report_unreadable
 from datamodules.files.split import decide_split
 from media.video.photo_files import read_photo
 from networks.vision.image_transform import evaluation_transform
+
+MAX_REFERENCES = 1000
 
 
 def training_transform(image_size: int) -> v2.Transform:
@@ -35,7 +37,7 @@ def check_photos(root: DataRoot, retry_unreadable: bool = False) -> dict[str, di
         read_photo(path)
         return {}
 
-    return read_once(root, "photos", "photos_read", read, retry_unreadable=retry_unreadable)
+    return read_once(root, "photos", "photos_read", read, retry_unreadable=retry_unreadable, with_other=True)
 
 
 def readable_inputs(inputs: str | list[str]) -> list[Path]:
@@ -62,7 +64,7 @@ class Photos(Dataset):
 
     Args:
         paths: paths of the photos.
-        labels: label of each photo; -1 if the class is not known.
+        labels: label of each photo; -1 if it shows none of the classes, or the class is not known.
         transform: transform from uint8 (3, height, width) to the image.
         seed: seed of the transform, whose random choices are a function of (seed, epoch, index).
     """
@@ -88,6 +90,8 @@ class Photos(Dataset):
 class PhotoDataModule(DataModule):
     """Photos to train, validate and test the classifier on, or other photos to classify.
 
+    Photos of something else, in `<root>/photos/_other`, are held-out data only: they show what is to be refused.
+
     For more options see `DataModule`.
 
     Args:
@@ -96,7 +100,12 @@ class PhotoDataModule(DataModule):
         batch_size: photos in a batch of one process.
         image_size: pixels of an image's sides.
         inputs: a photo, a folder of photos or a list of photos that `predict` classifies; None for the test photos.
+
+    Attributes:
+        reference_set: up to `MAX_REFERENCES` training photos, unchanged, for the familiarity of others.
     """
+
+    reference_set: Dataset
 
     def __init__(
         self,
@@ -128,18 +137,23 @@ class PhotoDataModule(DataModule):
 
         self.classes = self.root.list_classes("photos")
         check_num_classes(self.num_classes, self.classes)
-        paths = self.root.files("photos")
+        self.paths = self.root.files("photos", with_other=True)
         split = decide_split(self.root, "photos", dict.fromkeys(leave_out_unreadable(check_photos(self.root)), 1.0))
         self.split = {"photos": split}
+        known = [name for name in split if split[name] == "train" and class_of(name) != OTHER]
+        self.train_set = self.photos(known, training_transform(self.image_size))
+        self.reference_set = self.photos(known[:: len(known) // MAX_REFERENCES + 1], evaluation)
+        self.val_set = self.photos([name for name in split if split[name] == "val"], evaluation)
+        self.test_set = self.photos([name for name in split if split[name] == "test"], evaluation)
 
-        def photos(part: str, transform: v2.Transform) -> Photos:
-            names = [name for name in split if split[name] == part]
-            labels = [self.classes.index(class_of(name)) for name in names]
-            return Photos([paths[name] for name in names], labels, transform, self.seed)
+    def photos(self, names: list[str], transform: v2.Transform) -> Dataset:
+        """A dataset of the photos of these names."""
+        labels = [-1 if class_of(name) == OTHER else self.classes.index(class_of(name)) for name in names]
+        return Photos([self.paths[name] for name in names], labels, transform, self.seed)
 
-        self.train_set = photos("train", training_transform(self.image_size))
-        self.val_set = photos("val", evaluation)
-        self.test_set = photos("test", evaluation)
+    def reference_dataloader(self) -> DataLoader:
+        """All references, in every process."""
+        return DataLoader(self.reference_set, self.batch_size, num_workers=self.num_workers)
 
     def predict_dataloader(self) -> DataLoader:
         return evaluation_loader(self.predict_set or self.test_set, self.batch_size, self.num_workers)

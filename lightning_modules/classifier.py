@@ -5,24 +5,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MeanMetric
+from torchmetrics import CatMetric, MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
+from torchvision.ops import StochasticDepth
 
 from lightning_modules.one_network import OneNetwork
-from networks import ResNet50
+from networks import ResNet50, TransferClassifier
 from pipelines.outputs import LabelPrediction
 from runtime.tell import tell
 
 
 class Classifier(OneNetwork):
-    """Fine-tuning of a ResNet-50: first its new head alone, then all of it at a lower rate.
+    """Fine-tuning of a pretrained network: first its new head alone, then all of it at a lower rate.
+
+    At each validation a `TransferClassifier` also remembers the training photos, and chooses the familiarity from which
+    a picture shows one of the classes.
 
     Args:
         network: the classifier; its class count must be that of the data.
-        weights: weights to start from: a torchvision name such as `IMAGENET1K_V2`, the path of a state dict, or null
-            for random ones. They are loaded when a fit starts.
-        frozen_epochs: epochs in which only the head learns and the batch norms keep their statistics; ignored with
-            random weights.
+        weights: weights to start from: a torchvision name such as `IMAGENET1K_V2`, `package` for those of
+            EfficientNet-Lite0, the path of a state dict, or null for random ones. They are loaded when a fit starts.
+        frozen_epochs: epochs in which only the head learns and the batch norms keep their statistics; null for all
+            epochs. Ignored with random weights.
         backbone_rate: learning rate of the backbone, as a fraction of the head's; ignored with random weights.
         label_smoothing: label smoothing of the cross-entropy.
         learning_rate, weight_decay, warmup_steps: see `OneNetwork`.
@@ -33,9 +37,9 @@ class Classifier(OneNetwork):
 
     def __init__(
         self,
-        network: ResNet50,
+        network: ResNet50 | TransferClassifier,
         weights: str | None = "IMAGENET1K_V2",
-        frozen_epochs: int = 1,
+        frozen_epochs: int | None = 1,
         backbone_rate: float = 0.1,
         label_smoothing: float = 0.1,
         learning_rate: float = 1e-3,
@@ -53,7 +57,12 @@ class Classifier(OneNetwork):
             accuracy=MulticlassAccuracy(num_classes, average="micro"),
             f1=MulticlassF1Score(num_classes, average=None),
             confusion=MulticlassConfusionMatrix(num_classes),
+            known=CatMetric(),
+            other=CatMetric(),
         )
+        if self.frozen_epochs is None:
+            for parameter in set(network.parameters()) - set(network.head_parameters()):
+                parameter.requires_grad_(False)
         self.confusion_matrix: Tensor | None = None
 
     def on_fit_start(self) -> None:
@@ -73,7 +82,7 @@ class Classifier(OneNetwork):
     def on_train_start(self) -> None:
         """Warns if the fit ends before the backbone learns."""
         super().on_train_start()
-        batches = self.trainer.num_training_batches * self.frozen_epochs
+        batches = self.trainer.num_training_batches * (self.frozen_epochs or 0)
         if 0 < self.trainer.max_steps <= batches // self.trainer.accumulate_grad_batches:
             tell(
                 f"Only the head will learn: the {self.frozen_epochs} frozen epochs outlast the "
@@ -83,13 +92,13 @@ class Classifier(OneNetwork):
     @property
     def is_frozen(self) -> bool:
         """Whether only the head learns in this epoch."""
-        return self.current_epoch < self.frozen_epochs
+        return self.frozen_epochs is None or self.current_epoch < self.frozen_epochs
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Keeps the pretrained statistics of a frozen backbone's batch norms."""
+        """Keeps the pretrained statistics of a frozen backbone's batch norms, and all of its layers."""
         super().on_train_batch_start(batch, batch_idx)
         for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d | StochasticDepth):
                 module.train(not self.is_frozen)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -102,8 +111,11 @@ class Classifier(OneNetwork):
                 parameter.grad = None
 
     def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy and accuracy of a batch of photos."""
-        logits = self.network(batch["image"]).float()
+        """Cross-entropy and accuracy of a batch of photos, or of their features."""
+        if "features" in batch:
+            logits = self.network.head(batch["features"]).float()
+        else:
+            logits = self.network(batch["image"]).float()
         loss = F.cross_entropy(logits, batch["label"], label_smoothing=self.label_smoothing)
         return loss, {"accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
 
@@ -113,22 +125,81 @@ class Classifier(OneNetwork):
         return {"image": torch.rand(num_samples, 3, size, size), "label": torch.zeros(num_samples, dtype=torch.long)}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
-        """Adds a batch of held-out photos."""
-        logits = self.network(batch["image"]).float()
-        metrics["loss"].update(F.cross_entropy(logits, batch["label"]), weight=len(logits))
+        """Adds a batch of held-out photos; those of something else count for the familiarity alone."""
+        logits, familiarity = self._classify(batch)
+        is_known = batch["label"] >= 0
+        metrics["known"].update(familiarity[is_known])
+        metrics["other"].update(familiarity[~is_known])
+        if not is_known.any():
+            return
+        logits, labels = logits[is_known], batch["label"][is_known]
+        metrics["loss"].update(F.cross_entropy(logits, labels), weight=len(logits))
         for name in ("accuracy", "f1", "confusion"):
-            metrics[name].update(logits, batch["label"])
+            metrics[name].update(logits, labels)
+
+    def _classify(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Logits (batch, classes) and familiarity (batch,)."""
+        if not isinstance(self.network, TransferClassifier):
+            logits = self.network(batch["image"]).float()
+            return logits, logits.new_ones(len(logits))
+        features = batch["features"] if "features" in batch else self.network.features(batch["image"])
+        return self.network.head(features).float(), self.network.familiarity(features)
+
+    def on_validation_epoch_start(self) -> None:
+        """Remembers the training photos as the network of a fit sees them now."""
+        if not self._learns_familiarity:
+            return
+        found = []
+        with torch.inference_mode(False), torch.no_grad():  # the references are kept
+            for batch in self.trainer.datamodule.reference_dataloader():
+                batch = self.trainer.strategy.batch_to_device(batch)
+                found.append(batch["features"] if "features" in batch else self.network.features(batch["image"]))
+            self.network.familiarity.remember(torch.cat(found))
+
+    def on_validation_epoch_end(self) -> None:
+        """Chooses from which familiarity on a picture shows a class, and logs the figures."""
+        if self._learns_familiarity:
+            with torch.inference_mode(False):
+                scores = (_all_values(self.held_out["val"][name]).clone() for name in ("known", "other"))
+                self.network.familiarity.choose_threshold(*scores)
+        super().on_validation_epoch_end()
+
+    @property
+    def _learns_familiarity(self) -> bool:
+        is_possible = isinstance(self.network, TransferClassifier)
+        return is_possible and self.trainer.state.fn == "fit" and hasattr(self.trainer.datamodule, "reference_set")
 
     def compute_figures(self, metrics: nn.ModuleDict) -> dict[str, Tensor]:
-        """Loss, accuracy and the F1 score of each class; keeps the confusion matrix for its picture."""
+        """Loss, accuracy and the F1 score of each class; keeps the confusion matrix for its picture.
+
+        With a `TransferClassifier` also the threshold of the familiarity, the share of photos of a class that reach it
+        (`kept`), and the share of photos of something else that do not (`refused`).
+        """
         self.confusion_matrix = metrics["confusion"].compute().cpu()
         f1 = {f"f1/{name}": value for name, value in zip(self.classes, metrics["f1"].compute(), strict=True)}
-        return {"loss": metrics["loss"].compute(), "accuracy": metrics["accuracy"].compute()} | f1
+        figures = {"loss": metrics["loss"].compute(), "accuracy": metrics["accuracy"].compute()} | f1
+        if isinstance(self.network, TransferClassifier):
+            threshold = self.network.familiarity.threshold
+            known, other = _all_values(metrics["known"]), _all_values(metrics["other"])
+            figures |= {"threshold": threshold, "kept": (known >= threshold).float().mean()}
+            if len(other):
+                figures["refused"] = (other < threshold).float().mean()
+        return figures
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[LabelPrediction]:
-        """The probabilities of the classes of each photo."""
-        probabilities = self.network(batch["image"]).float().softmax(dim=1).tolist()
+        """The probabilities of the classes of each photo, and whether it shows one of them."""
+        logits, familiarity = self._classify(batch)
+        threshold = None
+        if isinstance(self.network, TransferClassifier):
+            threshold = float(self.network.familiarity.threshold)
         return [
-            LabelPrediction(path, dict(zip(self.classes, row, strict=True)))
-            for path, row in zip(batch["path"], probabilities, strict=True)
+            LabelPrediction(path, dict(zip(self.classes, row, strict=True)), score, threshold)
+            for path, row, score in zip(
+                batch["path"], logits.softmax(dim=1).tolist(), familiarity.tolist(), strict=True
+            )
         ]
+
+
+def _all_values(metric: CatMetric) -> Tensor:
+    values = metric.compute()
+    return values if isinstance(values, Tensor) else torch.empty(0)

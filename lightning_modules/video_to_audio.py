@@ -1,5 +1,6 @@
 """The composite: from a video to its sound, with four trained models."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
@@ -8,10 +9,10 @@ from media.sound.events import EventSettings
 from media.soundtrack.arranging import ArrangingSettings
 from media.soundtrack.mixing import Mixing
 from media.video.activity import ActivitySettings
-from media.video.scenes import Scene, SceneSettings, find_scenes
+from media.video.scenes import Scene, SceneSettings, describe_scene, find_scenes
 from media.video.stabilisation import StabilisationSettings
 from metrics import Embedding, MelStatistics
-from networks import Sampling
+from networks import Sampling, TransferClassifier
 from pipelines.compatibility import check_compatibility
 from pipelines.evaluation.figures import Evaluation
 from pipelines.evaluation.jobs import FigureJob, SoundJob
@@ -31,6 +32,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "num_candidates": (1, 64),
     "grain": (0, 1),
     "threshold": (0, 1),
+    "min_familiarity": (-1, 1),
     "ambience_db": (-120, -20),
     "looks_per_second": (0.01, 1000),
     "smoothing_s": (0, 3600),
@@ -65,6 +67,8 @@ class VideoToAudio(Described, LightningModule):
         sync: `activity` places events at sudden changes, `none` makes continuous sound.
         classes: names of the classes that may be heard; None for all classes of the models.
         threshold: mean probability that a class must reach to be heard.
+        min_familiarity: mean similarity to the training photos that a scene must reach to be heard; None for the
+            classifier's own, which a `ResNet50` has not.
         ambience_db: level of quiet noise in place of silence, relative to full scale before loudness normalisation;
             None for silence.
         looks_per_second: frames that are classified each second; all frames are searched for activity.
@@ -97,6 +101,7 @@ class VideoToAudio(Described, LightningModule):
         sync: Literal["activity", "none"] = "activity",
         classes: list[str] | None = None,
         threshold: float = 0.6,
+        min_familiarity: float | None = None,
         ambience_db: float | None = None,
         looks_per_second: float = 4.0,
         smoothing_s: float = 1.0,
@@ -126,7 +131,7 @@ class VideoToAudio(Described, LightningModule):
         self.seed, self.num_variants, self.num_candidates, self.sync = seed, num_variants, num_candidates, sync
         self.allowed_classes, self.ambience_db, self.photo_s, self.fade_s = classes, ambience_db, photo_s, fade_s
         self.event_settings, self.arranging = events, arranging
-        self.scene_settings = SceneSettings(threshold, smoothing_s, min_scene_s)
+        self.scene_settings, self.min_familiarity = SceneSettings(threshold, smoothing_s, min_scene_s), min_familiarity
         self.perception_settings = PerceptionSettings(looks_per_second, activity, stabilisation)
         self.embedding, self.tagger, self.words = embedding or MelStatistics(), tagger, words
         self.listener = listener
@@ -143,6 +148,10 @@ class VideoToAudio(Described, LightningModule):
         check_compatibility({name: getattr(self, name) for name in self.paths}, self.paths)
         self.moments = self.moments_path and load(self.moments_path, config="moments.yaml")
         self.classes, self.geometry = self.vqvae.facts["classes"], self.vqvae.geometry
+        if self.min_familiarity is None and isinstance(self.classifier.network, TransferClassifier):
+            self.min_familiarity = float(self.classifier.network.familiarity.threshold)
+        if self.min_familiarity is not None:
+            self.scene_settings = replace(self.scene_settings, min_familiarity=self.min_familiarity)
         self.fingerprints = {name: fingerprint(getattr(self, name).state_dict()) for name in self.paths}
         if unknown := sorted(set(self.allowed_classes or ()) - set(self.classes)):
             raise ValueError(f"The models do not know {', '.join(unknown)}; they know {', '.join(self.classes)}.")
@@ -152,8 +161,10 @@ class VideoToAudio(Described, LightningModule):
     def settings(self) -> dict[str, Any]:
         """Everything except the input that the result depends on, as plain data."""
         given = self.arguments(left_out={*self.paths, "moments", *LISTENERS})
-        moments = {"moments": fingerprint(self.moments.network.state_dict())} if self.moments else {}
-        return given | moments | {"classes": self.allowed_classes or self.classes, "checkpoints": self.fingerprints}
+        found = {"min_familiarity": self.min_familiarity, "classes": self.allowed_classes or self.classes}
+        if self.moments:
+            found["moments"] = fingerprint(self.moments.network.state_dict())
+        return given | found | {"checkpoints": self.fingerprints}
 
     def predict_step(self, clip: Clip | FailedInput, batch_idx: int) -> list[VideoPrediction | FailedInput]:
         """The sounds for a clip, or the reason why there are none."""
@@ -184,7 +195,8 @@ class VideoToAudio(Described, LightningModule):
         duration_s = clip.duration_s or self.photo_s or self.geometry.window_s
         scenes = self.find_scenes(perception, duration_s)
         for scene in scenes:
-            tell(self._describe(clip.path.name, scene))
+            words = describe_scene(scene, self.classes, self.scene_settings, self.allowed_classes)
+            tell(f"{clip.path.name}: {words}")
         with timed(seconds, "make sound"):
             folder = TemporaryFolder()
             variants = self._sound_of(perception).write(scenes, duration_s, folder.path)
@@ -233,20 +245,10 @@ class VideoToAudio(Described, LightningModule):
         allowed = self.allowed_classes and [self.classes.index(name) for name in self.allowed_classes]
         cuts_s = [] if perception.activity is None else perception.activity.cuts_s
         seen = perception.times_s, perception.probabilities
-        return find_scenes(*seen, duration_s, self.scene_settings, cuts_s, allowed)
+        return find_scenes(*seen, duration_s, self.scene_settings, cuts_s, allowed, perception.familiarity)
 
     def _sound_of(self, perception: Perception) -> SceneSound:
         seeds = [self.seed + variant for variant in range(self.num_variants)]
         activity = perception.activity if self.sync == "activity" else None
         how = (activity, self.fade_s, self.ambience_db, self.event_settings, self.arranging)
         return SceneSound(self.make_generator(), seeds, *how)
-
-    def _describe(self, name: str, scene: Scene) -> str:
-        span = f"{name}: {scene.start_s:.2f} to {scene.end_s:.2f} s"
-        if scene.label is not None:
-            return f"{span}: {self.classes[scene.label]} (on average {scene.confidence:.2f})"
-        likeliest = self.classes[scene.likeliest]
-        why = f"{likeliest} is not among the allowed classes"
-        if self.allowed_classes is None or likeliest in self.allowed_classes:
-            why = f"no class reaches {self.scene_settings.threshold} for long"
-        return f"{span}: silence, {why} (likeliest: {likeliest}, on average {scene.confidence:.2f})"

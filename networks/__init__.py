@@ -6,6 +6,7 @@ from networks.prior.code_prior import CodePrior, TopContext
 from networks.prior.sampling import Sampling, sample_codes, stream_columns
 from networks.vision.moments import MomentNetwork
 from networks.vision.resnet import ResNet50
+from networks.vision.transfer import TransferClassifier
 from runtime.described import Described, build
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ResNet50",
     "Sampling",
     "TopContext",
+    "TransferClassifier",
     "VQVAE2Output",
     "build",
     "sample_codes",

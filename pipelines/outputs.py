@@ -29,6 +29,9 @@ class Prediction(Protocol):
         """
 
 
+NONE_OF_THESE = "none of these"
+
+
 @dataclass
 class MediaPrediction:
     """A generated or reconstructed sample: a sound, pictures, a grid of codes, or several of these.
@@ -99,15 +102,28 @@ def split_batch(
 
 @dataclass
 class LabelPrediction:
-    """The probabilities of the classes of a photo."""
+    """The probabilities of the classes of a photo.
+
+    Attributes:
+        path: path of the photo.
+        probabilities: probability of each class.
+        familiarity: similarity to the training photos in [-1, 1].
+        threshold: familiarity below which it shows none of the classes; None if that is not measured.
+    """
 
     path: str
     probabilities: dict[str, float]
+    familiarity: float = 1.0
+    threshold: float | None = None
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Writes nothing, as the row has everything."""
         best = max(self.probabilities, key=self.probabilities.__getitem__)
-        return {"photo": self.path, "class": best} | {name: f"{p:.4f}" for name, p in self.probabilities.items()}
+        row = {name: f"{p:.4f}" for name, p in self.probabilities.items()}
+        if self.threshold is not None:
+            best = best if self.familiarity >= self.threshold else NONE_OF_THESE
+            row |= {"familiarity": f"{self.familiarity:.4f}"}
+        return {"photo": self.path, "class": best} | row
 
 
 def reason_of(error: Exception) -> str:

@@ -16,6 +16,7 @@ from media.video.photo_files import read_photo
 from media.video.stabilisation import StabilisationSettings
 from media.video.video_files import read_frames
 from networks.vision.image_transform import evaluation_transform
+from networks.vision.located import Located
 from networks.vision.moments import MomentNetwork
 from pipelines.moments import MomentFinder
 from runtime.tell import tell
@@ -64,8 +65,8 @@ class Clip:
 class LocatingClassifier(Protocol):
     """A classifier that locates its classes in a picture."""
 
-    def locate(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (batch, 3, height, width) in [0, 1] → logits and maps (batch, classes, rows, columns)."""
+    def locate(self, images: Tensor) -> Located:
+        """Images (batch, 3, height, width) in [0, 1] → the classes and their places."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ class Perception:
     Attributes:
         times_s: (sampled frames,) seconds, evenly spaced.
         probabilities: (sampled frames, classes).
+        familiarity: (sampled frames,) similarity to the training photos in [-1, 1].
         activity: sudden changes in all frames; None for a photo.
         film: a few frames with their times in seconds, for a report.
     """
 
     times_s: np.ndarray
     probabilities: np.ndarray
+    familiarity: np.ndarray
     activity: Activity | None
     film: list[tuple[float, np.ndarray]]
 
@@ -127,17 +130,19 @@ def perceive(
     finder = MomentFinder(moments, clip.frames_per_second) if moments and clip.duration_s is not None else None
     times_s: list[float] = []
     probabilities: list[np.ndarray] = []
+    familiarity: list[np.ndarray] = []
     film: list[tuple[float, np.ndarray]] = []
     film_step_s = (clip.duration_s or 0) / NUM_FILM_FRAMES
     frames = clip.frames(2 * image_size)
     while some := list(islice(frames, stride * NUM_FRAMES_AT_ONCE)):
         sampled = some[::stride]
         images = torch.stack([to_image(torch.from_numpy(frame).movedim(-1, 0)) for _, frame in sampled])
-        logits, activation_maps = classifier.locate(images.to(device))
-        chances = logits.float().softmax(dim=1).cpu().numpy()
+        located = classifier.locate(images.to(device))
+        chances = located.logits.float().softmax(dim=1).cpu().numpy()
         times_s += [time_s for time_s, _ in sampled]
         probabilities.append(chances)
-        likeliest = activation_maps.float().cpu().numpy()[np.arange(len(chances)), chances.argmax(axis=1)]
+        familiarity.append(located.familiarity.float().cpu().numpy())
+        likeliest = located.maps.float().cpu().numpy()[np.arange(len(chances)), chances.argmax(axis=1)]
         for number, (time_s, frame) in enumerate(some):
             meter.add(frame, region_of_frame(likeliest[number // stride], frame.shape[:2]))
             if finder:
@@ -150,7 +155,8 @@ def perceive(
     if finder:
         activity = finder.finish(activity)
         tell(f"{clip.path.name}: {finder.remark}")
-    return Perception(np.array(times_s), np.concatenate(probabilities), activity, film)
+    seen = np.concatenate(probabilities), np.concatenate(familiarity)
+    return Perception(np.array(times_s), *seen, activity, film)
 
 
 def region_of_frame(activation_map: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray | None:

@@ -156,6 +156,8 @@ class VideoPrediction:
             classes=self.classes,
             allowed=self.settings["classes"],
             threshold=self.settings["threshold"],
+            familiarity=self.perception.familiarity,
+            min_familiarity=self.settings["min_familiarity"],
             scenes=self.scenes,
             activity=self.perception.activity,
             settings=in_words(self.settings),

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 import cli
+from datamodules import PhotoDataModule
+from networks import TransferClassifier
 from runtime.systems import CONFIGS
 from tests.conftest import SYSTEMS, TINY, run_cli, working_folder
 
 SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-OVERLAYS = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
+OVERLAYS = ["compact", "demo"]
+OF_ONE_SYSTEM = {"finetune": ("classifier", "compact")}  # and the overlay below it
 COUNTS = {"vqvae": 573_857, "top": 5_334_656, "bottom": 5_453_696, "classifier": 23_512_130, "moments": 30_641}
 LACKING = {("moments", "compact")}  # it is small
 
@@ -21,6 +24,9 @@ def test_there_is_a_config_for_each_system_and_the_composite() -> None:
     for overlay in OVERLAYS:
         expected = [system for system in SHIPPED if (system, overlay) not in LACKING]
         assert sorted(path.stem for path in (CONFIGS / overlay).glob("*.yaml")) == expected
+    for overlay, (system, _) in OF_ONE_SYSTEM.items():
+        assert [path.stem for path in (CONFIGS / overlay).glob("*.yaml")] == [system]
+    assert sorted([*OVERLAYS, *OF_ONE_SYSTEM]) == sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
 
 
 @pytest.mark.parametrize(
@@ -43,6 +49,17 @@ def test_a_config_gives_a_model_and_its_data_and_writes_nothing(
     if not overlay:
         assert num_weights == COUNTS.get(system, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("overlay", OF_ONE_SYSTEM)
+def test_an_overlay_of_one_system_is_put_on_another_overlay(overlay: str, tmp_path: Path) -> None:
+    system, below = OF_ONE_SYSTEM[overlay]
+    names = [f"{name}.yaml" for name in (system, below, overlay)]
+    with working_folder(tmp_path):
+        result = cli.main([word for name in names for word in ("--config", name)], run=False)
+    assert isinstance(result.model.network, TransferClassifier)
+    assert type(result.datamodule) is PhotoDataModule
+    assert all(parameter.requires_grad for parameter in result.model.network.trunk.parameters())
 
 
 @pytest.mark.parametrize("system", [*SYSTEMS, "moments"])

@@ -11,14 +11,16 @@ from typing import Any
 
 from runtime.tell import tell
 
+OTHER = "_other"  # the folder of files that show none of the classes
+
 
 @dataclass(frozen=True)
 class DataRoot:
     """A data root, and the choices that all its readers share. Nothing is written to it.
 
     A kind is the name of a folder, such as `sounds`, `photos` or `captions`. A file of a kind is called
-    `<class>/<file>`. Class folders whose names differ only in their Unicode form are one class, as macOS stores é as
-    two characters and other systems as one.
+    `<class>/<file>`. The folder `_other` is no class. Class folders whose names differ only in their Unicode form are
+    one class, as macOS stores é as two characters and other systems as one.
 
     Args:
         path: folder with `<kind>/<class>/*`.
@@ -72,23 +74,30 @@ class DataRoot:
                     " the same, or choose classes that both have with --data.classes."
                 )
         for kind, folder in _folders(Path(self.path)).items():
-            others = list(self._chosen(_folders(folder)))
+            others = [name for name in self._chosen(_folders(folder)) if name != OTHER]
             if kind not in kinds and others != classes and not set(others).isdisjoint(classes):
                 tell(self._difference(kinds[0], classes, kind, others))
         return classes
 
-    def files(self, kind: str) -> dict[str, Path]:
+    def files(self, kind: str, with_other: bool = False) -> dict[str, Path]:
         """Paths of the files of a kind by name, by class and in natural order, without hidden files.
+
+        Args:
+            kind: folder in the root.
+            with_other: whether to list the files of the folder `_other`, which show none of the classes, as well.
 
         Raises:
             FileNotFoundError: as `list_classes`, or if a class has no file.
             ValueError: as `list_classes`, or if a class has folders, whose files would be missed.
         """
         paths = {}
-        for class_name, folder in self._class_folders(kind).items():
+        folders = self._class_folders(kind)
+        if with_other and (other := Path(self.path) / kind / OTHER).is_dir():
+            folders[OTHER] = other
+        for class_name, folder in folders.items():
             entries = list_visible(folder)
-            if folders := [path.name for path in entries if path.is_dir()]:
-                raise ValueError(f"Expected files only in the class {str(folder)!r}, found the folders {folders}.")
+            if inner := [path.name for path in entries if path.is_dir()]:
+                raise ValueError(f"Expected files only in the class {str(folder)!r}, found the folders {inner}.")
             if not entries:
                 raise FileNotFoundError(f"The class {str(folder)!r} is empty. Expected {_layout(kind)}.")
             paths |= {f"{class_name}/{path.name}": path for path in entries}
@@ -101,7 +110,7 @@ class DataRoot:
         if not folder.is_dir():
             found = [path.name for path in list_visible(root)]
             raise FileNotFoundError(f"Expected {_layout(kind)}; there is no {kind}/ in {self.path!r}, only {found}.")
-        if not (folders := _folders(folder)):
+        if not (folders := {name: path for name, path in _folders(folder).items() if name != OTHER}):
             found = [path.name for path in list_visible(folder)]
             raise FileNotFoundError(
                 f"Expected {_layout(kind)}; {str(folder)!r} has no folder of a class, only {found}."

@@ -23,6 +23,7 @@ def read_once(
     read: Callable[[str, Path, str], dict[str, Any]],
     is_kept: Callable[[str, str], bool] = lambda name, version: True,
     retry_unreadable: bool = False,
+    with_other: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Reads the new and changed files of a kind. Records of the others are taken from the cache.
 
@@ -33,13 +34,14 @@ def read_once(
             file is unreadable.
         is_kept: function of name and version: whether everything that `read` stored is still there.
         retry_unreadable: whether unreadable files are read again.
+        with_other: see `DataRoot.files`.
 
     Returns:
         The record of each file by its name: `version`, `unreadable` (the reason, or None), and the facts from `read`.
     """
     record_path = root.cache / f"{record_name}.json"
     records = json.loads(record_path.read_text()) if record_path.exists() else {}
-    paths = root.files(kind)
+    paths = root.files(kind, with_other)
     versions = {name: file_version(path) for name, path in paths.items()}
 
     def is_known(name: str) -> bool:

@@ -42,6 +42,8 @@ class Report:
     allowed: list[str]  # classes that may be heard
     threshold: float  # probability from which a class is heard
     scenes: list[tuple[float, float, str]]  # start and end in seconds, and the class's name or `silence`
+    familiarity: np.ndarray | None = None  # (frames,) similarity to the training photos in [-1, 1]
+    min_familiarity: float | None = None  # familiarity from which a class is heard; None if it is not measured
     activity: Activity | None = None  # sudden changes over time; None if they were not measured
     settings: dict[str, str] = field(default_factory=dict)  # values in words
     checkpoints: dict[str, tuple[str, str]] = field(default_factory=dict)  # model: path, fingerprint of the weights

@@ -14,6 +14,7 @@ class SceneSettings:
     threshold: float = 0.6  # mean probability from which a class is known
     smoothing_s: float = 1.0  # length of the window around each frame over which probabilities are averaged
     min_scene_s: float = 0.75  # length below which a stretch joins the previous one, or else the next one
+    min_familiarity: float = -1.0  # mean similarity to the training photos from which a class is known, in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Scene:
     label: int | None  # number of the class, or None if it is unknown
     confidence: float  # mean probability of the class, or of the likeliest one if it is unknown
     likeliest: int  # number of the class with the highest mean probability
+    familiarity: float = 1.0  # mean similarity to the training photos in [-1, 1]
 
 
 def find_scenes(
@@ -34,6 +36,7 @@ def find_scenes(
     settings: SceneSettings,
     cuts_s: Sequence[float] = (),
     allowed: Collection[int] | None = None,
+    familiarity: np.ndarray | None = None,
 ) -> list[Scene]:
     """Smooths the classes over time and divides the video at each change of class, and at every cut.
 
@@ -45,11 +48,13 @@ def find_scenes(
         cuts_s: times at which another picture starts, ascending. A cut is left out if no frame is sampled between it
             and the next one.
         allowed: numbers of the classes that may be heard, or None for all; any other class is unknown.
+        familiarity: (frames,) similarity to the training photos in [-1, 1]; None for 1.
 
     Returns:
         Scenes that cover the video without a gap. Neighbours have different labels or a cut between them.
     """
     assert len(times_s) == len(probabilities) > 0, "at least one frame"
+    familiarity = np.ones(len(times_s)) if familiarity is None else familiarity
     step_s = times_s[1] - times_s[0] if len(times_s) > 1 else duration_s
     reach = round(settings.smoothing_s / max(step_s, 1e-6) / 2)
     classes = range(probabilities.shape[1])
@@ -59,16 +64,41 @@ def find_scenes(
     shots = {0: 0.0, **dict(zip(first_frames, inner_cuts_s, strict=True)), len(times_s): duration_s}
     scenes: list[Scene] = []
     for (first, start_s), (after, end_s) in pairwise(shots.items()):
-        seen = probabilities[first:after]
-        smooth = np.stack([seen[max(0, i - reach) : i + reach + 1].mean(axis=0) for i in range(len(seen))])
-        is_known = (smooth.max(axis=1) >= settings.threshold) & is_allowed[smooth.argmax(axis=1)]
+        seen, scores = probabilities[first:after], familiarity[first:after]
+        around = [slice(max(0, i - reach), i + reach + 1) for i in range(len(seen))]
+        smooth = np.stack([seen[near].mean(axis=0) for near in around])
+        is_familiar = np.array([scores[near].mean() for near in around]) >= settings.min_familiarity
+        is_known = (smooth.max(axis=1) >= settings.threshold) & is_allowed[smooth.argmax(axis=1)] & is_familiar
         labels = np.where(is_known, smooth.argmax(axis=1), -1).tolist()
         borders_s = [start_s, *times_s[first + 1 : after].tolist(), end_s]
         scenes += [
-            _describe(label, seen[start:end], borders_s[start], borders_s[end])
+            _describe(label, seen[start:end], scores[start:end], borders_s[start], borders_s[end])
             for label, start, end in _find_runs(labels, borders_s, settings.min_scene_s)
         ]
     return scenes
+
+
+def describe_scene(
+    scene: Scene, classes: Sequence[str], settings: SceneSettings, allowed: Collection[str] | None = None
+) -> str:
+    """One line: the times, and the class, or the reason for silence.
+
+    Args:
+        scene, settings: a scene, and the settings that it was found with.
+        classes: names of all classes.
+        allowed: names of the classes that may be heard, or None for all.
+    """
+    span = f"{scene.start_s:.2f} to {scene.end_s:.2f} s"
+    if scene.label is not None:
+        return f"{span}: {classes[scene.label]} (on average {scene.confidence:.2f})"
+    if scene.familiarity < settings.min_familiarity:
+        scores = f"familiarity {scene.familiarity:.2f}, expected {settings.min_familiarity:.2f}"
+        return f"{span}: silence, unlike the training photos ({scores})"
+    likeliest = classes[scene.likeliest]
+    why = f"{likeliest} is not among the allowed classes"
+    if allowed is None or likeliest in allowed:
+        why = f"no class reaches {settings.threshold} for long"
+    return f"{span}: silence, {why} (likeliest: {likeliest}, on average {scene.confidence:.2f})"
 
 
 def _find_runs(labels: list[int], borders_s: list[float], min_scene_s: float) -> list[tuple[int, int, int]]:
@@ -93,8 +123,8 @@ def _find_runs(labels: list[int], borders_s: list[float], min_scene_s: float) ->
     return runs
 
 
-def _describe(label: int, probabilities: np.ndarray, start_s: float, end_s: float) -> Scene:
+def _describe(label: int, probabilities: np.ndarray, scores: np.ndarray, start_s: float, end_s: float) -> Scene:
     mean = probabilities.mean(axis=0)
     likeliest = int(mean.argmax())
     confidence = float(mean[likeliest if label < 0 else label])
-    return Scene(start_s, end_s, None if label < 0 else label, confidence, likeliest)
+    return Scene(start_s, end_s, None if label < 0 else label, confidence, likeliest, float(scores.mean()))

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lightning_modules import VideoToAudio
+from networks.vision.located import Located
 from tests.helpers.tiny import CLASSES, GEOMETRY, fitted_vqvae, tiny_bottom, tiny_classifier, tiny_top
 
 RED, GREEN, GREY = (0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.5, 0.5, 0.5)
@@ -21,9 +22,10 @@ SYSTEMS = {
 class ColourSense(nn.Module):
     """Red is class 0, green is class 1, grey may be either."""
 
-    def locate(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def locate(self, images: torch.Tensor) -> Located:
         activation_maps = 8 * images[:, :2, ::4, ::4]
-        return activation_maps.mean(dim=(2, 3)), activation_maps
+        familiarity = images.mean(dim=(1, 2, 3))  # grey is the most familiar, at 0.5
+        return Located(activation_maps.mean(dim=(2, 3)), activation_maps, familiarity)
 
 
 SYSTEMS["classifier"].network = ColourSense()

@@ -3,10 +3,14 @@ import torch
 from lightning.pytorch import Callback
 from PIL import Image
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from datamodules import PhotoDataModule
+from lightning_modules import Classifier
+from networks import TransferClassifier
 from tests.helpers.tiny import (
     CLASSES,
+    TinyData,
     TinyResNet50,
     fitted,
     photo_data,
@@ -162,3 +166,68 @@ def test_photos_of_unknown_class_get_the_names_of_the_trained_classes(tmp_path):
     ((prediction,),) = tiny_trainer().predict(tiny_classifier(), data, **options)
     assert prediction.path == str(tmp_path / "new.png")
     assert list(prediction.probabilities) == CLASSES
+
+
+def pictures(num_other: int = 0) -> TinyData:
+    """Red and green photos, and blue ones that show neither class."""
+    batch = tiny_photos()
+    blue = torch.zeros(num_other, 3, 32, 32)
+    blue[:, 2] = 1
+    batch |= {"image": torch.cat([batch["image"], blue]), "label": torch.cat([batch["label"], -torch.ones(num_other)])}
+    batch |= {"label": batch["label"].long(), "index": torch.arange(8 + num_other)}
+    data = TinyData(batch | {"path": [f"{i}.jpg" for i in range(8 + num_other)]}, image_size=32)
+    known = DataLoader(data.items[:8], batch_size=4)
+    data.reference_set, data.reference_dataloader = data.items[:8], lambda: known
+    data.train_dataloader = lambda: known
+    return data
+
+
+def transfer_classifier(**options) -> Classifier:
+    torch.manual_seed(0)
+    classifier = Classifier(TransferClassifier(2), "package", warmup_steps=0, **options)
+    classifier.facts = {"image_size": 32}
+    return classifier
+
+
+def test_a_validation_remembers_the_training_photos_and_chooses_a_threshold():
+    system = transfer_classifier(frozen_epochs=None)
+    trainer = fitted(system, pictures(num_other=4), max_steps=2, limit_val_batches=None)
+    familiarity = system.network.familiarity
+    assert familiarity.references.shape == (8, 1000)
+    assert not familiarity.references.is_inference(), "it can be changed after the validation"
+    figures = trainer.callback_metrics
+    assert figures["val/threshold"] == familiarity.threshold
+    assert (figures["val/kept"], figures["val/refused"]) == (1, 1)
+    predictions = [p for batch in trainer.predict(system, pictures(num_other=4)) for p in batch]
+    rows = [prediction.save(None) for prediction in predictions]
+    assert [row["class"] for row in rows[8:]] == ["none of these"] * 4
+    assert {row["class"] for row in rows[:8]} <= set(CLASSES)
+    trainer.validate(system, pictures(), verbose=False)
+    assert system.network.familiarity.threshold == figures["val/threshold"], "only a fit chooses it"
+    assert "val/refused" not in trainer.callback_metrics
+
+
+def test_features_in_place_of_pictures_give_the_same_head():
+    data, features = pictures(), pictures()
+    network = transfer_classifier().network.eval()
+    network.load_pretrained("package")
+    with torch.no_grad():
+        for item in features.items:
+            item["features"] = network.features(item.pop("image")[None])[0]
+    heads = []
+    for one in (data, features):
+        system = transfer_classifier(frozen_epochs=None)
+        fitted(system, one, max_steps=2, limit_val_batches=None)
+        heads.append(system.network.head.weight)
+        assert not any(parameter.requires_grad for parameter in system.network.trunk.parameters())
+    torch.testing.assert_close(*heads, atol=1e-5, rtol=1e-3)
+
+
+def test_the_backbone_learns_after_the_frozen_epochs():
+    system = transfer_classifier(frozen_epochs=1)
+    system.network.load_pretrained("package")
+    pretrained = [parameter.clone() for parameter in system.network.trunk.parameters()]
+    fitted(system, pictures(), max_steps=2)
+    assert all(map(torch.equal, pretrained, system.network.trunk.parameters()))
+    fitted(transfer := transfer_classifier(frozen_epochs=1), pictures(), max_steps=4)
+    assert not any(map(torch.equal, pretrained[:1], transfer.network.trunk.parameters()))

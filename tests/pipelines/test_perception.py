@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from media.video.activity import ActivityMeter
+from networks.vision.located import Located
 from pipelines.perception import Perception, PerceptionSettings, perceive, region_of_frame
 
 
@@ -29,14 +30,14 @@ class Classifier:
     def __init__(self) -> None:
         self.seen: list[int] = []
 
-    def locate(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def locate(self, images: torch.Tensor) -> Located:
         assert images.shape[1:] == (3, 8, 8)
         numbers = (255 * images[:, 0, 0, 0]).round()
         self.seen += numbers.int().tolist()
         is_late = (numbers >= 10).float()
         logits = 5 * torch.stack([1 - is_late, is_late], dim=1)
         activation_maps = logits[:, :, None, None] * torch.tensor([1.0, 0.0])
-        return logits, activation_maps.expand(-1, -1, 2, 2)
+        return Located(logits, activation_maps.expand(-1, -1, 2, 2), 0.9 - is_late / 2)
 
 
 def perceived(clip: Clip, classifier: Classifier | None = None) -> Perception:
@@ -55,6 +56,7 @@ def test_some_frames_are_classified_and_all_are_searched_for_movement(monkeypatc
     np.testing.assert_allclose(perception.times_s, 0.25 * np.arange(21))
     assert perception.probabilities.argmax(axis=1).tolist() == [0, 0] + [1] * 19
     np.testing.assert_allclose(perception.probabilities.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(perception.familiarity, [0.9, 0.9] + [0.4] * 19, atol=1e-6)
     assert len(perception.activity.times_s) == len(regions) == 103
     assert all(region[0, 0] == 1 and region[0, -1] == 0 for region in regions)
 

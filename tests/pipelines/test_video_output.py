@@ -52,11 +52,19 @@ def prediction(path: Path, num_variants: int = 1, is_photo: bool = False, **mixi
         is_photo=is_photo,
         variants=variants,
         scenes=[(0.0, DURATION_S, "cat")],
-        perception=Perception(sampled_s, np.tile([0.9, 0.1], (8, 1)), None if is_photo else activity, frames),
+        perception=Perception(
+            sampled_s, np.tile([0.9, 0.1], (8, 1)), np.full(8, 0.7), None if is_photo else activity, frames
+        ),
         classes=["cat", "dog"],
         geometry=GEOMETRY,
         mixing=Mixing(**mixing),
-        settings={"classes": ["cat", "dog"], "threshold": 0.6, "mixing": {"stem": "none"}, "checkpoints": {}},
+        settings={
+            "classes": ["cat", "dog"],
+            "threshold": 0.6,
+            "min_familiarity": 0.5,
+            "mixing": {"stem": "none"},
+            "checkpoints": {},
+        },
         checkpoints={"top": ("top.ckpt", "0123")},
         seconds={},
         folder=folder,

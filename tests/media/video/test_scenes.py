@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from media.video.scenes import Scene, SceneSettings, find_scenes
+from media.video.scenes import Scene, SceneSettings, describe_scene, find_scenes
 
 CAT, DOG, NOTHING = (0.95, 0.05), (0.05, 0.95), (0.5, 0.5)
 
@@ -126,3 +126,16 @@ def test_only_allowed_classes_are_heard():
     assert spans(scenes) == [(0.0, 2.0, 0), (2.0, 4.0, None)]
     assert scenes[1].likeliest == 1
     assert labels(scenes_of([CAT] * 8, allowed=[])) == [None]
+
+
+def test_a_scene_unlike_the_training_photos_is_unknown():
+    """One frame that looks unlike them does not cut a scene, as scores are smoothed."""
+    times_s, probabilities = np.arange(16) / 4, np.tile([0.1, 0.9], (16, 1))
+    familiarity = np.array([0.8] * 3 + [0.3] + [0.8] * 4 + [0.2] * 8)
+    settings = SceneSettings(smoothing_s=1.0, min_familiarity=0.5)
+    first, second = find_scenes(times_s, probabilities, 4.0, settings, familiarity=familiarity)
+    assert (first.label, second.label) == (1, None)
+    assert first.end_s == second.start_s == pytest.approx(2.0, abs=0.26)
+    assert second.familiarity < 0.5 < first.familiarity
+    assert "dog (on average 0.90)" in describe_scene(first, ["cat", "dog"], settings)
+    assert "silence, unlike the training photos (familiarity 0.2" in describe_scene(second, ["cat", "dog"], settings)
