@@ -202,4 +202,4 @@ class Classifier(OneNetwork):
 
 def _all_values(metric: CatMetric) -> Tensor:
     values = metric.compute()
-    return values if isinstance(values, Tensor) else torch.empty(0)
+    return values.reshape(-1) if isinstance(values, Tensor) else torch.empty(0)

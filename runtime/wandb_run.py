@@ -23,7 +23,8 @@ ARTIFACT_PREFIX = "wandb:"
 def has_wandb_account() -> bool:
     """Whether W&B will find a key without asking for one."""
     keys = [os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")]
-    return any(keys) or get_netrc_auth("https://api.wandb.ai") is not None
+    hosts = ["https://api.wandb.ai", wandb.Settings().base_url]
+    return any(keys) or any(get_netrc_auth(host) for host in hosts)
 
 
 def set_wandb_defaults() -> None:

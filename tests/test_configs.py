@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import cli
 from datamodules import PhotoDataModule
@@ -60,6 +61,29 @@ def test_an_overlay_of_one_system_is_put_on_another_overlay(overlay: str, tmp_pa
     assert isinstance(result.model.network, TransferClassifier)
     assert type(result.datamodule) is PhotoDataModule
     assert all(parameter.requires_grad for parameter in result.model.network.trunk.parameters())
+
+
+def test_the_classifier_of_compact_is_fitted_finetuned_and_used(chain: Path, tmp_path: Path) -> None:
+    """On features and on pictures; with photos of something else, which are refused."""
+    shutil.copytree(chain / "data/photos", tmp_path / "data/photos")
+    (tmp_path / "data/photos/_other").mkdir()
+    for number in range(6):
+        Image.new("RGB", (40, 40), (40 * number, 0, 200)).save(tmp_path / f"data/photos/_other/{number}.png")
+    sizes = [f"--{name}" for name in ("data.image_size=32", "data.num_workers=0", "trainer.logger=false")]
+    steps = ["--trainer.max_steps=2", "--trainer.val_check_interval=1"]
+    for overlays in (["compact"], ["compact", "finetune"]):
+        configs = [word for name in ("classifier", *overlays) for word in ("--config", f"{name}.yaml")]
+        with working_folder(tmp_path):
+            fit = cli.main(["fit", *configs, *sizes, *steps])
+            figures = cli.main(["validate", *configs, *sizes]).trainer.callback_metrics
+            figures |= cli.main(["test", *configs, *sizes]).trainer.callback_metrics
+            cli.main(["predict", *configs, *sizes, "--data.inputs", "data/photos/_other"])
+        assert len(fit.model.network.familiarity.references) == 8
+        assert {"val/kept", "val/refused", "test/accuracy", "test/kept", "test/refused"} <= figures.keys()
+        table = (tmp_path / f"outputs/{overlays[-1]}/classifier/predictions.csv").read_text()
+        assert table.startswith("photo,class,")
+        assert "familiarity" in table
+    assert len(list((tmp_path / "cache/features").iterdir())) == 4
 
 
 @pytest.mark.parametrize("system", [*SYSTEMS, "moments"])
