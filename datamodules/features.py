@@ -62,16 +62,21 @@ class FeatureDataModule(PhotoDataModule):
 
     Args:
         network: classifier whose backbone computes the features.
-        weights: weights of the backbone, see `read_state`.
+        weights: weights of the backbone, see `read_state`; not null, as random features are of no use.
         num_versions: random crops and flips of each training photo.
         options: options of `PhotoDataModule`.
 
     Raises:
-        FileNotFoundError, ValueError: as `TransferClassifier.load_pretrained`.
+        ValueError: if there are no weights.
+        FileNotFoundError, ValueError: as `TransferClassifier.load_pretrained`, in `setup`.
     """
 
-    def __init__(self, network: TransferClassifier, weights: str, num_versions: int = 8, **options: Any) -> None:
+    def __init__(self, network: TransferClassifier, weights: str | None, num_versions: int = 8, **options: Any) -> None:
         super().__init__(**options)
+        if weights is None:
+            raise ValueError(
+                "weights is null, expected package or the path of a file: the features of random weights are of no use."
+            )
         self.network, self.weights, self.num_versions = network, weights, num_versions
         self._is_loaded = False
 
