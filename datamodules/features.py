@@ -15,6 +15,7 @@ from datamodules.files.read_once import file_version
 from datamodules.photos import PhotoDataModule, Photos
 from media.files import atomic_path
 from networks import TransferClassifier
+from networks.vision.image_transform import evaluation_transform
 from runtime.checkpoint import fingerprint
 
 
@@ -63,7 +64,7 @@ class FeatureDataModule(PhotoDataModule):
     Args:
         network: classifier whose backbone computes the features.
         weights: weights of the backbone, see `read_state`; not null, as random features are of no use.
-        num_versions: random crops and flips of each training photo.
+        num_versions: versions of each training photo that take turns: the photo, and random crops and flips of it.
         options: options of `PhotoDataModule`.
 
     Raises:
@@ -88,17 +89,23 @@ class FeatureDataModule(PhotoDataModule):
     def setup(self, stage: str | None = None) -> None:
         super().setup(stage)
         if self.predict_set is None:
-            self.train_set = self._features_of(self.train_set, self.num_versions)
-            self.reference_set = self._features_of(self.reference_set)
-            self.val_set = self._features_of(self.val_set)
-            self.test_set = self._features_of(self.test_set)
+            train, unchanged = self.train_set, evaluation_transform(self.image_size)
+            features = self._features_of(Photos(train.paths, train.labels, unchanged))
+            if self.num_versions > 1:
+                features = np.concatenate([features, self._features_of(train, self.num_versions - 1)])
+            self.train_set = Features(train, features)
+            self.reference_set, self.val_set, self.test_set = (
+                Features(photos, self._features_of(photos))
+                for photos in (self.reference_set, self.val_set, self.test_set)
+            )
 
-    def _features_of(self, photos: Any, num_versions: int = 1) -> Features:
+    def _features_of(self, photos: Photos, num_versions: int = 1) -> np.ndarray:
+        """(versions, photos, features) float16."""
         self._load()
         key = {
             "backbone": self._fingerprint,
-            "photos": [(path.name, file_version(path)) for path in photos.paths],
-            "transform": (repr(photos.transform), self.seed, num_versions),
+            "photos": [(path.parent.name, path.name, file_version(path)) for path in photos.paths],
+            "transform": (repr(photos.transform), photos.seed, num_versions),
         }
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
         path = Path(self.root.cache_dir) / "features" / f"{digest}.npy"
@@ -106,7 +113,7 @@ class FeatureDataModule(PhotoDataModule):
             versions = [Version(photos, number) for number in range(num_versions)]
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.save(file, np.stack([self._compute(version, len(versions)) for version in versions]))
-        return Features(photos, np.load(path))
+        return np.load(path)
 
     def _load(self) -> None:
         if not self._is_loaded:
