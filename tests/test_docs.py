@@ -39,9 +39,13 @@ STORED = ROOT / "tests" / "data" / "checkpoints_0_1"
 MADE = ("outputs/", "checkpoints/", "cache/", "logs/", "data/", "path/")  # by the commands, or the user's own
 FIGURES = ("train/", "val/", "test/", "trainer/")
 MODULES = {
-    *("venv", "pip", "demo", "demo.contacts", "pytest", "benchmarks", "mypy"),
-    *(f"benchmarks.{name}" for name in ("perplexity", "timing", "film_folds", "inverse")),
-    *(f"results.{name}" for name in ("arrange", "manifest", "pictures", "cost", "judge")),
+    *("venv", "pip", "demo", "pytest", "benchmarks", "mypy"),
+    *(
+        f"{room}.{path.stem}"
+        for room in ("benchmarks", "demo", "results")
+        for path in (ROOT / room).glob("*.py")
+        if "__main__" in path.read_text()
+    ),
 }
 
 
