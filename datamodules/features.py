@@ -90,7 +90,7 @@ class FeatureDataModule(PhotoDataModule):
         super().setup(stage)
         if self.predict_set is None:
             train, unchanged = self.train_set, evaluation_transform(self.image_size)
-            features = self._features_of(Photos(train.paths, train.labels, unchanged))
+            features = self._features_of(Photos(train.paths, train.labels, unchanged, self.seed))
             if self.num_versions > 1:
                 features = np.concatenate([features, self._features_of(train, self.num_versions - 1)])
             self.train_set = Features(train, features)

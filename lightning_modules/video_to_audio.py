@@ -1,6 +1,5 @@
 """The composite: from a video to its sound, with four trained models."""
 
-import unicodedata
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from media.video.scenes import Scene, SceneSettings, describe_scene, find_scenes
 from media.video.stabilisation import StabilisationSettings
 from metrics import Embedding, MelStatistics
 from networks import Sampling, TransferClassifier
-from pipelines.compatibility import check_compatibility
+from pipelines.compatibility import check_compatibility, find_classes
 from pipelines.evaluation.figures import Evaluation
 from pipelines.evaluation.jobs import FigureJob, SoundJob
 from pipelines.evaluation.judges import Tagger
@@ -154,11 +153,8 @@ class VideoToAudio(Described, LightningModule):
         if self.min_familiarity is not None:
             self.scene_settings = replace(self.scene_settings, min_familiarity=self.min_familiarity)
         self.fingerprints = {name: fingerprint(getattr(self, name).state_dict()) for name in self.paths}
-        if self.allowed_classes is not None:  # in the Unicode form of the models' names
-            known = {unicodedata.normalize("NFC", name): name for name in self.classes}
-            self.allowed_classes = [known.get(unicodedata.normalize("NFC", n), n) for n in self.allowed_classes]
-        if unknown := sorted(set(self.allowed_classes or ()) - set(self.classes)):
-            raise ValueError(f"The models do not know {', '.join(unknown)}; they know {', '.join(self.classes)}.")
+        if self.allowed_classes is not None:
+            self.allowed_classes = find_classes(self.allowed_classes, self.classes)
         if stage == "test":
             self.evaluation = self.make_evaluation()
 

@@ -10,7 +10,6 @@ import torch
 from lightning_modules import Moments, VideoToAudio
 from media.sound.events import Event
 from media.video.activity import Activity, ActivityMeter, ActivitySettings
-from media.video.scenes import Scene
 from media.video.stabilisation import StabilisationSettings
 from networks import MomentNetwork, Sampling
 from pipelines.outputs import FailedInput
@@ -241,15 +240,6 @@ def test_a_network_of_moments_needs_the_rate_of_its_fit():
     model.moments = Moments(MomentNetwork(width=4, hidden=8)).eval()
     (failed,) = model.predict_step(ColourClip(RED), 0)
     assert "frames_per_second is 4, but networks of moments are fitted on 25" in failed.reason
-
-
-def test_a_scenes_description_names_the_class_or_the_likeliest_one():
-    model = composite()
-    assert model._describe("a.mp4", Scene(0, 1.5, 1, 0.93, 1)) == "a.mp4: 0.00 to 1.50 s: dog (on average 0.93)"
-    described = model._describe("a.mp4", Scene(0, 1.5, None, 0.41, 0))
-    assert "silence, no class reaches 0.6 for long (likeliest: cat, on average 0.41)" in described
-    described = composite(classes=["dog"])._describe("a.mp4", Scene(0, 1.5, None, 0.9, 0))
-    assert "cat is not among the allowed classes" in described
 
 
 def test_it_is_built_from_four_checkpoints_alone(tmp_path):

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.compatibility import check_compatibility
+from pipelines.compatibility import check_compatibility, find_classes
 from tests.helpers.tiny import CLASSES, GEOMETRY, fitted_vqvae
 
 VQVAE = fitted_vqvae()
@@ -37,3 +37,9 @@ def test_a_system_that_does_not_fit_is_refused_with_both_values_and_files(name, 
     expected = {"classes": CLASSES, "geometry": GEOMETRY.as_dict(), "codebooks": VQVAE.codec.fingerprint()}
     assert str(expected[fact]) in str(error.value)
     assert str(value) in str(error.value)
+
+
+def test_a_class_is_found_in_any_unicode_form():
+    assert find_classes(["me\u0301sange"], ["m\u00e9sange", "cat"]) == ["m\u00e9sange"]
+    with pytest.raises(ValueError, match="do not know dog; they know"):
+        find_classes(["dog"], ["cat"])

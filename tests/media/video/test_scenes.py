@@ -139,3 +139,12 @@ def test_a_scene_unlike_the_training_photos_is_unknown():
     assert second.familiarity < 0.5 < first.familiarity
     assert "dog (on average 0.90)" in describe_scene(first, ["cat", "dog"], settings)
     assert "silence, unlike the training photos (familiarity 0.2" in describe_scene(second, ["cat", "dog"], settings)
+
+
+def test_a_scenes_description_names_the_class_or_the_likeliest_one():
+    classes, settings = ["cat", "dog"], SceneSettings()
+    assert describe_scene(Scene(0, 1.5, 1, 0.93, 1), classes, settings) == "0.00 to 1.50 s: dog (on average 0.93)"
+    described = describe_scene(Scene(0, 1.5, None, 0.41, 0), classes, settings)
+    assert "silence, no class reaches 0.6 for long (likeliest: cat, on average 0.41)" in described
+    described = describe_scene(Scene(0, 1.5, None, 0.9, 0), classes, settings, ["dog"])
+    assert "cat is not among the allowed classes" in described
