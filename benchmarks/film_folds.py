@@ -68,9 +68,11 @@ def main(args: Sequence[str] | None = None) -> None:
     console.print(film_table(sorted(measured, key=lambda film: film.name)))
     console.print(summary_table(measured, options.kinds))
     for is_sure in (True, False):
-        some = [film for film in measured if sure_of[film.name] == is_sure]
-        lift = np.mean([film.lifts for film in some], axis=0).round(3) if some else "none"
-        console.print(f"The network is {'' if is_sure else 'not '}sure of {len(some)} films; their mean lift: {lift}.")
+        some = [film.lifts for film in measured if sure_of[film.name] == is_sure]
+        lifts = " ".join(f"{lift:.3f}" for lift in np.mean(some, axis=0)) if some else "none"
+        console.print(
+            f"The network is {'' if is_sure else 'not '}sure of {len(some)} films, with a mean lift of {lifts}."
+        )
 
 
 def deal_folds(names: list[str], groups: dict[str, str], num_folds: int, seed: int) -> list[list[str]]:

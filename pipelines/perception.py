@@ -152,7 +152,7 @@ def perceive(
     if not times_s:
         raise ValueError(f"{clip.path} has no frame that can be shown.")
     activity = None if clip.duration_s is None else meter.finish()
-    if finder:
+    if finder and activity:
         activity = finder.finish(activity)
         tell(f"{clip.path.name}: {finder.remark}")
     seen = np.concatenate(probabilities), np.concatenate(familiarity)

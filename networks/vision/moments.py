@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from media.known import known
 from media.video.motion import CHANNELS, mirror_motion, normalise_motion
 from runtime.described import Described
 
@@ -14,7 +15,7 @@ class MomentNetwork(Described, nn.Module):
 
     Convolutions over time and neighbouring cells see what happens in a place: a stroke that ends, a mouth that opens.
     They are the same everywhere, so that a film teaches for all places. The places' maximum and mean, and dilated
-    convolutions over 1.4 s, see when.
+    convolutions over 1.5 s in all, see when.
 
     Args:
         width: channels in each place.
@@ -39,7 +40,7 @@ class MomentNetwork(Described, nn.Module):
         self.later = nn.ModuleList(nn.Conv1d(hidden, hidden, 5, padding=2 * d, dilation=d) for d in (2, 4))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv1d(hidden, 1, 1)
-        nn.init.constant_(self.head.bias, -3.0)  # onsets are rare
+        nn.init.constant_(known(self.head.bias), -3.0)  # onsets are rare
         self.threshold = nn.Buffer(torch.tensor(0.2))
 
     def forward(self, motion: Tensor) -> Tensor:
