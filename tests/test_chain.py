@@ -1,6 +1,7 @@
 """From folders of photos and sounds to a video with sound, through the command line, as a user goes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,18 @@ def test_each_system_is_rebuilt_from_its_file_alone_in_a_fresh_process(chain: Pa
         state = torch.load(path, weights_only=True)["state_dict"]
         network = [value for name, value in state.items() if name.startswith("network.")]
         assert total == pytest.approx(sum(value.double().abs().sum().item() for value in network))
+
+
+def test_a_network_of_moments_says_when_something_is_heard(
+    chain: Path, film_root: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    run_cli(film_root.parent, "fit", "moments", "--checkpoint.dirpath", str(tmp_path / "moments"))
+    options = ["--data.inputs", "clip.mp4", "--predictions.output_dir", str(tmp_path / "out")]
+    best = str(tmp_path / "moments" / "best.ckpt")
+    run_cli(chain, "predict", "video2audio", *options, "--model.moments", best, "--model.threshold", "0")
+    printed = capfd.readouterr().out
+    assert re.search(r"clip\.mp4: 0 moments, the surest with 0\.\d\d \(at least 0\.4 is needed\)", printed)
+    assert (tmp_path / "out" / "clip.mp4").exists()
 
 
 def test_the_priors_have_the_split_of_their_vqvae(chain: Path) -> None:
