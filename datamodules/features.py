@@ -68,18 +68,17 @@ class FeatureDataModule(PhotoDataModule):
         options: options of `PhotoDataModule`.
 
     Raises:
-        ValueError: if there are no weights.
-        FileNotFoundError, ValueError: as `TransferClassifier.load_pretrained`, in `setup`.
+        FileNotFoundError, ValueError: in `setup`, if there are no weights, or as `TransferClassifier.load_pretrained`.
     """
 
     def __init__(self, network: TransferClassifier, weights: str | None, num_versions: int = 8, **options: Any) -> None:
         super().__init__(**options)
-        if weights is None:
-            raise ValueError(
-                "weights is null, expected package or the path of a file: the features of random weights are of no use."
-            )
         self.network, self.weights, self.num_versions = network, weights, num_versions
         self._is_loaded = False
+
+    def known_facts(self) -> dict[str, Any]:
+        """The image size, and the length of the features, in whose shape a step is measured."""
+        return super().known_facts() | {"num_features": self.network.head.in_features}
 
     def prepare_data(self) -> None:
         super().prepare_data()
@@ -116,6 +115,10 @@ class FeatureDataModule(PhotoDataModule):
         return np.load(path)
 
     def _load(self) -> None:
+        if self.weights is None:  # `doctor` measures without them
+            raise ValueError(
+                "weights is null, expected package or the path of a file: the features of random weights are of no use."
+            )
         if not self._is_loaded:
             self.network.load_pretrained(self.weights)
             self.network.eval().requires_grad_(False)

@@ -120,9 +120,12 @@ class Classifier(OneNetwork):
         return loss, {"accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
 
     def example_batch(self, num_samples: int) -> dict[str, Tensor]:
-        """Photos of noise, all of the first class."""
+        """Photos of noise, or features of noise if the data module computes them; all of the first class."""
+        label = torch.zeros(num_samples, dtype=torch.long)
+        if num_features := self.facts.get("num_features"):
+            return {"features": torch.rand(num_samples, num_features), "label": label}
         size = self.facts.get("image_size", 224)
-        return {"image": torch.rand(num_samples, 3, size, size), "label": torch.zeros(num_samples, dtype=torch.long)}
+        return {"image": torch.rand(num_samples, 3, size, size), "label": label}
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: dict[str, Any]) -> None:
         """Adds a batch of held-out photos; those of something else count for the familiarity alone."""

@@ -74,7 +74,7 @@ def cross_validate(fit_options: list[str], num_folds: int, others: list[str]) ->
     strange: list[LabelPrediction] = []
     for fold in range(num_folds):
         with tempfile.TemporaryDirectory() as folder:
-            tested, foreign, folds = _fit_and_predict(fit_options, fold, num_folds, others, Path(folder))
+            tested, foreign, group_of = _fit_and_predict(fit_options, fold, num_folds, others, Path(folder))
         photos |= tested
         strange += foreign
     names = sorted(photos)
@@ -83,7 +83,7 @@ def cross_validate(fit_options: list[str], num_folds: int, others: list[str]) ->
     found = [int(np.argmax(list(photos[name].probabilities.values()))) for name in names]
     margins = [[p.familiarity - (p.threshold or 0.0) for p in some] for some in (map(photos.get, names), strange)]
     mistakes = [name for name, label, guess in zip(names, labels, found, strict=True) if label != guess]
-    groups = np.array([folds[name] for name in names])
+    groups = np.array([group_of[name] for name in names])
     return Judged(classes, groups, np.array(labels), np.array(found), *map(np.array, margins), mistakes)
 
 

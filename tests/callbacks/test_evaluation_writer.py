@@ -12,10 +12,9 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from callbacks import EvaluationWriter
-from demo.dataset import make_dataset
 from pipelines.evaluation.rows import MEASURED_ROWS, ROWS, RowSounds
 from tests.conftest import run_cli
-from tests.helpers.evaluating import resample_little
+from tests.helpers.evaluating import resample_little, with_more_sounds
 from tests.helpers.tiny import sound_data, tiny_trainer, tiny_vqvae
 
 NUM_SOUNDS = 5
@@ -24,10 +23,7 @@ NUM_SOUNDS = 5
 @pytest.fixture(scope="module")
 def project(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chain's models beside more sounds; what came after the last sound is a test sound."""
-    folder = tmp_path_factory.mktemp("evaluated")
-    make_dataset(folder / "data", num_photos=6, num_sounds=12, photo_size=48)
-    (folder / "checkpoints").symlink_to(chain / "checkpoints", target_is_directory=True)
-    return folder
+    return with_more_sounds(chain, tmp_path_factory.mktemp("evaluated"))
 
 
 def evaluate(

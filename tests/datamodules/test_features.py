@@ -8,6 +8,7 @@ import torch
 
 from datamodules import FeatureDataModule
 from datamodules.files.loading import SampleKey
+from lightning_modules import Classifier
 from networks import TransferClassifier
 
 SIZE = 32
@@ -83,6 +84,23 @@ def test_another_photo_or_backbone_is_another_computation(photo_root, module, co
     torch.save(whole, tmp_path / "weights.pth")
     module(root, str(tmp_path / "weights.pth")).setup("fit")
     assert len(computed) > changed
+
+
+def test_a_step_is_measured_on_features(photo_root, module):
+    """A batch of as many pictures would need a hundred times the memory."""
+    data = module(photo_root(cat=5, dog=5))
+    data.setup("fit")
+    classifier = Classifier(data.network, "package", frozen_epochs=None)
+    classifier.facts |= data.known_facts()
+    batch = classifier.example_batch(4)
+    assert {name: value.shape for name, value in batch.items()} == {"features": (4, 1280), "label": (4,)}
+    assert torch.isfinite(classifier.loss(batch)[0])
+
+
+def test_random_features_are_refused_before_any_is_computed(photo_root, module, computed):
+    with pytest.raises(ValueError, match="weights is null, expected package or the path of a file"):
+        module(photo_root(cat=5, dog=5), weights=None).setup("fit")
+    assert not computed
 
 
 def test_other_photos_are_seen_as_pictures(photo_root, module, tmp_path):

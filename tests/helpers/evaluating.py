@@ -1,10 +1,12 @@
 """An evaluation without models that take time: jobs of real sounds, and a generator that knows sounds by heart."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from demo.dataset import make_dataset
 from metrics import (
     ClassAgreement,
     FrechetAudioDistance,
@@ -76,3 +78,10 @@ def evaluated(evaluation: Evaluation, has_photos: bool = True) -> dict:
     if has_photos:
         evaluation.add(FigureJob("photos", tiny_photos()))
     return evaluation.compute()
+
+
+def with_more_sounds(chain: Path, folder: Path) -> Path:
+    """A folder with the chain's models and more sounds, of which those after the chain's last are test sounds."""
+    make_dataset(folder / "data", num_photos=6, num_sounds=12, photo_size=48)
+    (folder / "checkpoints").symlink_to(chain / "checkpoints", target_is_directory=True)
+    return folder

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from demo.dataset import make_dataset
 from results.judge import main
 from tests.conftest import run_cli, working_folder
-from tests.helpers.evaluating import resample_little
+from tests.helpers.evaluating import resample_little, with_more_sounds
 
 NUM_SOUNDS = 5
 
@@ -20,10 +19,7 @@ NUM_SOUNDS = 5
 @pytest.fixture(scope="module")
 def project(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chain's models beside more sounds, of which those after the chain's last are test sounds."""
-    folder = tmp_path_factory.mktemp("judged")
-    make_dataset(folder / "data", num_photos=6, num_sounds=12, photo_size=48)
-    (folder / "checkpoints").symlink_to(chain / "checkpoints", target_is_directory=True)
-    return folder
+    return with_more_sounds(chain, tmp_path_factory.mktemp("judged"))
 
 
 @pytest.fixture(autouse=True)
